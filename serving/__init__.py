@@ -1,0 +1,1 @@
+"""What a model server sees: SavedModels, their signatures and versions."""

@@ -1,0 +1,1 @@
+"""Where a checked pipeline runs. ``local`` runs it on this machine."""

@@ -1,0 +1,116 @@
+"""Runs, executions and artifacts of one pipeline, read from its metadata store. Needs ml_metadata, not TFX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penstock.errors import EnvironmentProblem
+
+Value = int | float | str | bool
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact as ML Metadata knows it; ``properties`` holds declared and custom ones together."""
+
+    id: int
+    type: str
+    uri: str
+    properties: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution of a step.
+
+    Attributes:
+        state: ML Metadata's name of it: RUNNING, COMPLETE, FAILED, CACHED, …
+        properties: Declared and custom ones together: the step's parameters.
+        inputs: Input name → ids of the artifacts that fed it.
+        updated: Milliseconds since 1970.
+    """
+
+    id: int
+    state: str
+    properties: Mapping[str, Value]
+    inputs: Mapping[str, tuple[int, ...]]
+    updated: int
+
+
+class Store:
+    """One pipeline's part of a metadata store.
+
+    Args:
+        sqlite: The store's file; opened read-only.
+        pipeline: The pipeline's name; nothing of other pipelines in the store is ever returned.
+    """
+
+    def __init__(self, sqlite: Path, pipeline: str) -> None:
+        from ml_metadata.metadata_store import metadata_store
+        from ml_metadata.proto import metadata_store_pb2
+
+        if not sqlite.is_file():
+            raise EnvironmentProblem("there is no metadata store", where=str(sqlite), hint="run the pipeline first")
+        config = metadata_store_pb2.ConnectionConfig()
+        config.sqlite.filename_uri = str(sqlite)
+        config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
+        self._store = metadata_store.MetadataStore(config)
+        self._pb = metadata_store_pb2
+        self._pipeline = pipeline
+
+    def outputs(self, run_id: str, step: str) -> dict[str, list[Artifact]]:
+        """Return what ``step`` gave in a run, cached and reused outputs included; empty when it gave nothing."""
+        executions = self._of_step(step)
+        in_run = self._executions("pipeline_run", run_id)
+        ids = sorted(executions.keys() & in_run.keys())
+        return self._outputs(ids[-1:])
+
+    def last_success(self, step: str) -> Execution | None:
+        """Return the newest execution of ``step`` that ended well, in any run, or None."""
+        good = (self._pb.Execution.COMPLETE, self._pb.Execution.CACHED)
+        ended = [execution for execution in self._of_step(step).values() if execution.last_known_state in good]
+        if not ended:
+            return None
+        newest = max(ended, key=lambda execution: (execution.last_update_time_since_epoch, execution.id))
+        return Execution(
+            id=newest.id,
+            state=self._pb.Execution.State.Name(newest.last_known_state),
+            properties=_properties(newest),
+            inputs=self._inputs(newest.id),
+            updated=newest.last_update_time_since_epoch,
+        )
+
+    def _of_step(self, step: str) -> dict[int, Any]:
+        return self._executions("node", f"{self._pipeline}.{step}")
+
+    def _executions(self, context_type: str, name: str) -> dict[int, Any]:
+        context = self._store.get_context_by_type_and_name(context_type, name)
+        found = self._store.get_executions_by_context(context.id) if context is not None else []
+        return {execution.id: execution for execution in found}
+
+    def _inputs(self, execution_id: int) -> dict[str, tuple[int, ...]]:
+        inputs: dict[str, list[int]] = {}
+        for event in self._store.get_events_by_execution_ids([execution_id]):
+            if event.type == self._pb.Event.INPUT:
+                inputs.setdefault(event.path.steps[0].key, []).append(event.artifact_id)
+        return {key: tuple(ids) for key, ids in inputs.items()}
+
+    def _outputs(self, execution_ids: list[int]) -> dict[str, list[Artifact]]:
+        events = self._store.get_events_by_execution_ids(execution_ids) if execution_ids else []
+        keys = {event.artifact_id: event.path.steps[0].key for event in events if event.type == self._pb.Event.OUTPUT}
+        outputs: dict[str, list[Artifact]] = {}
+        for artifact in self._store.get_artifacts_by_id(list(keys)) if keys else []:
+            record = Artifact(artifact.id, artifact.type, artifact.uri, _properties(artifact))
+            outputs.setdefault(keys[artifact.id], []).append(record)
+        return outputs
+
+
+def _properties(owner: Any) -> dict[str, Value]:
+    """Return the scalar properties of an artifact or execution."""
+    values = {**owner.properties, **owner.custom_properties}
+    scalars = ("int_value", "double_value", "string_value", "bool_value")
+    kinds = {key: value.WhichOneof("value") for key, value in values.items()}
+    return {key: getattr(values[key], kind) for key, kind in kinds.items() if kind in scalars}

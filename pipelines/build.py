@@ -1,0 +1,130 @@
+"""A checked graph → a TFX pipeline → its intermediate representation. Imports TFX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from penstock.errors import ConfigError
+from penstock.pipelines.catalog import ComponentType, ValueType
+from penstock.pipelines.graph import Graph, Step
+from penstock.pipelines.introspect import describe
+from penstock.pipelines.resolver import ResolverConfig
+from penstock.pipelines.static_import import digest
+from penstock.pipelines.values import to_message_data
+
+# The execution property that holds the digest of the user code behind a step. It makes an edited function run again:
+# TFX's own cache key holds a function's import path, not its content.
+USER_CODE = "user_code"
+
+
+def import_and_describe(import_path: str) -> ComponentType:
+    """Import a component that is not built in and describe it.
+
+    Raises:
+        ConfigError: It cannot be imported, or is no component.
+    """
+    return describe(_import(import_path), name=import_path, import_path=import_path)
+
+
+def build(graph: Graph) -> Any:
+    """Return the ``tfx.dsl.Pipeline`` that ``graph`` describes.
+
+    Raises:
+        ConfigError: A component refused its parameters; ``where`` names the step.
+    """
+    from tfx.dsl.compiler import constants  # noqa: F401  The compiler patches TFX's types; import it first.
+    from tfx.orchestration import metadata
+    from tfx.orchestration.pipeline import Pipeline
+
+    nodes: dict[str, Any] = {}
+    for step in graph.steps.values():
+        nodes[step.name] = _node(step, nodes)
+    for step in graph.steps.values():
+        for other in step.after:
+            nodes[step.name].add_upstream_node(nodes[other])
+    return Pipeline(
+        pipeline_name=graph.name,
+        pipeline_root=graph.root,
+        components=list(nodes.values()),
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(graph.sqlite),
+        beam_pipeline_args=list(graph.beam_args),
+    )
+
+
+def compile_graph(graph: Graph) -> Any:
+    """Return the pipeline's intermediate representation (``pipeline_pb2.Pipeline``), steps' cache switches included."""
+    from tfx.dsl.compiler.compiler import Compiler
+
+    ir = Compiler().compile(build(graph))
+    for node in ir.nodes:
+        step = graph.steps[node.pipeline_node.node_info.id]
+        node.pipeline_node.execution_options.caching_options.enable_cache = step.cache
+        code = digest(step.functions, graph.project)
+        if code:
+            node.pipeline_node.parameters.parameters[USER_CODE].field_value.string_value = code
+    return ir
+
+
+def _node(step: Step, nodes: Mapping[str, Any]) -> Any:
+    if isinstance(step.config, ResolverConfig):
+        return _resolver(step, step.config)
+    arguments = {name: _channel([nodes[w.step].outputs[w.output] for w in wires]) for name, wires in step.inputs.items()}
+    if step.config is not None:
+        arguments["config"] = step.config
+    for name, value in step.parameters.items():
+        if value is not None:
+            declared = step.type.parameters.get(name)
+            arguments[name] = _argument(value, declared.type) if declared else value
+    try:
+        return _import(step.type.import_path)(**arguments).with_id(step.name)
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise ConfigError(f"{step.type.name} refuses its parameters: {error}", where=f"steps.{step.name}") from error
+
+
+def _channel(channels: Sequence[Any]) -> Any:
+    from tfx.types.channel import union
+
+    return channels[0] if len(channels) == 1 else union(channels)
+
+
+def _resolver(step: Step, config: ResolverConfig) -> Any:
+    from tfx.dsl.components.common.resolver import Resolver
+    from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import LatestArtifactStrategy
+    from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
+    from tfx.types import standard_artifacts
+    from tfx.types.channel import Channel
+
+    strategies = {"latest": LatestArtifactStrategy, "latest_blessed": LatestBlessedModelStrategy}
+    channels = {name: Channel(type=getattr(standard_artifacts, port.type)) for name, port in config.outputs().items()}
+    return Resolver(strategy_class=strategies[config.strategy], **channels).with_id(step.name)
+
+
+def _argument(value: Any, declared: ValueType) -> Any:
+    """Turn a checked YAML value into what the component's constructor takes."""
+    if declared.kind == "enum":
+        return declared.values.get(value, value)
+    if declared.kind == "float" and isinstance(value, int):
+        return float(value)
+    if declared.kind == "proto" and (declared.message or "").endswith(".StatsOptions"):
+        from tensorflow_data_validation.statistics.stats_options import StatsOptions
+
+        return StatsOptions(**value)
+    if declared.kind == "proto":
+        return _message(value, declared)
+    return value
+
+
+def _message(value: Mapping[str, Any], declared: ValueType) -> Any:
+    from google.protobuf import descriptor_pool, json_format, message_factory
+
+    descriptor = descriptor_pool.Default().FindMessageTypeByName(declared.message)
+    message = message_factory.GetMessageClass(descriptor)()
+    return json_format.ParseDict(to_message_data(value, declared), message)
+
+
+def _import(import_path: str) -> Any:
+    module, _, attribute = import_path.rpartition(".")
+    return getattr(import_module(module), attribute)

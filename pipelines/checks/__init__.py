@@ -1,0 +1,25 @@
+"""What can be wrong between steps, and in the data they name: one small function a rule.
+
+A rule takes the graph and the document and yields problems. It reads files but imports no TensorFlow, TFX or Beam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from penstock.pipelines.checks import data, evaluation, labels
+from penstock.pipelines.config import Document, Problem
+from penstock.pipelines.graph import Graph
+
+Rule = Callable[[Graph, Document], Iterator[Problem]]
+
+RULES: tuple[Rule, ...] = (
+    data.input_folder_holds_files,
+    data.csv_has_header_and_rows,
+    evaluation.metric_classes_exist,
+    evaluation.thresholds_have_metrics,
+    evaluation.change_thresholds_have_a_baseline,
+    evaluation.label_keys_are_in_the_data,
+    labels.trainer_label_is_in_the_data,
+    labels.raw_examples_go_to_examples,
+)

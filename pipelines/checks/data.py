@@ -1,0 +1,131 @@
+"""Rules about the data that ExampleGen steps read. Data behind a URL is not looked at."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from penstock.pipelines.config import Document, Problem
+from penstock.pipelines.graph import Graph, Step
+
+_GENERATORS = ("CsvExampleGen", "ImportExampleGen")
+
+
+def input_folder_holds_files(graph: Graph, document: Document) -> Iterator[Problem]:
+    """``input_base`` is a folder, and every split's pattern matches a file in it."""
+    for step in itertools.chain.from_iterable(graph.of_type(name) for name in _GENERATORS):
+        folder = local_folder(step)
+        path = ("steps", step.name, "with", "input_base")
+        if folder is None:
+            continue
+        if not folder.is_dir():
+            reason = "is a file, not a folder" if folder.exists() else "is not there"
+            yield document.problem(
+                path,
+                f"the data folder of step '{step.name}' {reason}",
+                received=str(folder),
+                hint=f"put the data there, or name another folder; paths are relative to {document.project}",
+            )
+            continue
+        for split, pattern in patterns(step):
+            if not any(found.is_file() for found in folder.glob(pattern)):
+                yield document.problem(
+                    path,
+                    f"no file for split '{split}' of step '{step.name}'" if split else f"'{folder}' holds no files",
+                    received=f"pattern {pattern} in {folder}" if split else None,
+                    expected="at least one file",
+                    hint=f"the folder holds {_listing(folder)}",
+                )
+
+
+def csv_has_header_and_rows(graph: Graph, document: Document) -> Iterator[Problem]:
+    """Every CSV file starts with the same header of distinct names and has at least one row."""
+    for step in graph.of_type("CsvExampleGen"):
+        path = ("steps", step.name, "with", "input_base")
+        first: tuple[Path, list[str]] | None = None
+        for file in csv_files(step):
+            try:
+                header, row = _first_two(file)
+            except (OSError, UnicodeDecodeError, csv.Error) as error:
+                yield document.problem(path, f"{file} cannot be read as CSV: {error}")
+                continue
+            fault = _header_fault(header)
+            if fault:
+                yield document.problem(
+                    path, f"{file} has no header: {fault}", expected="a first line with one distinct name a column"
+                )
+            elif row is None:
+                yield document.problem(path, f"{file} has a header and no rows", expected="at least one row")
+            elif first is not None and header != first[1]:
+                yield document.problem(
+                    path, f"{file} and {first[0]} have different headers", received=", ".join(header or [])
+                )
+            first = first or (file, header or [])
+
+
+def local_folder(step: Step) -> Path | None:
+    """Return the step's ``input_base`` when it is a path on this machine."""
+    base = step.parameters.get("input_base")
+    return Path(base) if isinstance(base, str) and base and "://" not in base else None
+
+
+def patterns(step: Step) -> list[tuple[str, str]]:
+    """Return split name → glob pattern; one unnamed split without an ``input_config``."""
+    config = step.parameters.get("input_config")
+    splits = config.get("splits") if isinstance(config, dict) else None
+    if not isinstance(splits, list):
+        return [("", "*")]
+    found = [(split.get("name"), split.get("pattern")) for split in splits if isinstance(split, dict)]
+    plain = [(name, pattern) for name, pattern in found if isinstance(name, str) and isinstance(pattern, str)]
+    # Span and version patterns are TFX's to resolve.
+    return [(name, pattern) for name, pattern in plain if pattern and "{" not in pattern and pattern[0] != "/"]
+
+
+def csv_files(step: Step) -> list[Path]:
+    """Return the files that a CsvExampleGen step reads, sorted."""
+    folder = local_folder(step)
+    if folder is None or not folder.is_dir():
+        return []
+    return sorted({file for _, pattern in patterns(step) for file in folder.glob(pattern) if file.is_file()})
+
+
+def csv_columns(step: Step) -> list[str]:
+    """Return the header of the step's first readable file, or nothing."""
+    for file in csv_files(step):
+        try:
+            return _first_two(file)[0] or []
+        except (OSError, UnicodeDecodeError, csv.Error):
+            return []  # csv_has_header_and_rows reports it.
+    return []
+
+
+def _first_two(file: Path) -> tuple[list[str] | None, list[str] | None]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        rows = (row for row in csv.reader(stream) if row)
+        return next(rows, None), next(rows, None)
+
+
+def _header_fault(header: list[str] | None) -> str | None:
+    if header is None:
+        return "the file is empty"
+    if all(_is_number(cell) for cell in header):
+        return "its first line holds only numbers"
+    if any(not cell.strip() for cell in header):
+        return "a cell of its first line is empty"
+    repeated = sorted({cell for cell in header if header.count(cell) > 1})
+    return f"its first line repeats {', '.join(repeated)}" if repeated else None
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _listing(folder: Path) -> str:
+    names = sorted(child.name for child in folder.iterdir())
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "") if names else "nothing"

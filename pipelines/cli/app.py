@@ -1,0 +1,50 @@
+"""The command line: subcommands, exit codes, and errors printed as one message."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from penstock.errors import PenstockError
+from penstock.pipelines.cli import doctor, init, plan, run, schema, validate
+from penstock.version import __version__
+
+app = typer.Typer(
+    name="penstock",
+    help="Declarative TFX pipelines: one YAML file, checked, built, run and tracked.",
+    epilog="Exit codes: 0 all well, 1 a step failed, 2 the config is wrong. Example: penstock run configs/digits.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+for command in (validate.validate, plan.plan, run.run, init.init, doctor.doctor, schema.schema):
+    app.command(epilog=getattr(command, "example", None))(command)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001  Typer calls it with the option's value.
+    if value:
+        typer.echo(f"penstock {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command; print a Penstock error as its message and end with its exit code."""
+    try:
+        app()
+    except PenstockError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)

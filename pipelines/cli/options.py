@@ -1,0 +1,49 @@
+"""Arguments and options that several subcommands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from penstock.errors import PenstockError
+
+File = Annotated[Path, typer.Argument(help="The pipeline's YAML file.", show_default=False)]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the config; may be given several times."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+
+def example(text: str) -> Callable[[_Command], _Command]:
+    """Give a subcommand the example that its ``--help`` ends with."""
+
+    def mark(command: _Command) -> _Command:
+        command.example = f"Example: {text}"  # type: ignore[attr-defined]
+        return command
+
+    return mark
+
+
+def print_json(data: Any) -> None:
+    """Print ``data`` as indented JSON."""
+    typer.echo(json.dumps(data, indent=2, default=str))
+
+
+@contextmanager
+def errors_as_json(*, enabled: bool) -> Iterator[None]:
+    """Print an error as JSON on standard output too, so that a caller that asked for JSON always gets it."""
+    try:
+        yield
+    except PenstockError as error:
+        if not enabled:
+            raise
+        print_json({"error": error.to_dict()})
+        raise typer.Exit(error.exit_code) from error

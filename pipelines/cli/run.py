@@ -1,0 +1,129 @@
+"""``penstock run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penstock.errors import ConfigError
+from penstock.pipelines.cli.options import File, Json, Set, errors_as_json, example, print_json
+
+if TYPE_CHECKING:
+    from penstock.pipelines.config import Loaded
+    from penstock.pipelines.graph import Graph
+    from penstock.pipelines.runners.jobs import Selection
+    from penstock.pipelines.runners.local import RunResult
+    from penstock.pipelines.summary.collect import Summary
+
+INTERRUPTED = 130
+
+
+@example("penstock run configs/digits.yaml --set vars.epochs=2 --from trainer")
+def run(  # noqa: PLR0913  One argument an option.
+    file: File,
+    *,
+    set_: Set = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="STEP", help="Run STEP and all that depends on it; reuse what comes before."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="STEP", help="Run this step alone; may be given several times."),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every step, even where a result exists.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for another run on the same root.")] = False,
+    json: Json = False,
+) -> None:
+    """Run a pipeline on this machine: progress a step, logs under ROOT/logs, a summary at the end."""
+    from penstock.pipelines.config import load
+    from penstock.pipelines.resolve import resolve
+    from penstock.pipelines.runners.jobs import Selection
+
+    with errors_as_json(enabled=json):
+        loaded = load(file, set_ or ())
+        graph = resolve(loaded)
+        selection = Selection(tuple(only or ()), from_, cache=not no_cache)
+        _check_selection(graph, selection)
+        result, summary = _execute(loaded, selection, wait=wait, quiet=json)
+    if json:
+        print_json(_as_json(result, summary))
+    else:
+        from penstock.pipelines.summary.show import show
+
+        show(_console(), result, summary)
+    if result.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+def _execute(loaded: Loaded, selection: Selection, *, wait: bool, quiet: bool) -> tuple[RunResult, Summary | None]:
+    from penstock.pipelines.progress import LiveProgress, PlainProgress
+    from penstock.pipelines.runners.local import LocalRunner
+    from penstock.pipelines.summary.collect import summarize
+
+    console = _console(stderr=quiet)
+    progress = LiveProgress(console) if console.is_terminal else PlainProgress(console)
+    with progress:
+        runner = LocalRunner(loaded, selection, progress, wait=wait)
+        result = runner.run()
+    summary = None
+    if not result.interrupted:
+        log = result.logs / "summary.log"
+        summary = runner.workers.run(summarize, result.graph, result.run_id, log=log)
+    return result, summary
+
+
+def _console(*, stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def _check_selection(graph: Graph, selection: Selection) -> None:
+    from penstock.closest import did_you_mean
+
+    if selection.only and selection.start:
+        raise ConfigError("--from and --only exclude each other", hint="give one of them")
+    for name in selection.named:
+        if name not in graph.steps:
+            raise ConfigError(
+                f"no step '{name}'",
+                expected=f"one of {', '.join(graph.steps)}",
+                hint=did_you_mean(name, graph.steps),
+            )
+    chosen = frozenset(selection.only)
+    above = {name for name in graph.steps if graph.downstream(frozenset([name])) & chosen}
+    between = sorted(((graph.downstream(chosen) if chosen else set()) & above) - chosen)
+    if between:
+        raise ConfigError(
+            f"--only leaves out {', '.join(between)}, which lies between the chosen steps",
+            hint=f"add {' '.join(f'--only {name}' for name in between)}, or use --from",
+        )
+
+
+def _as_json(result: RunResult, summary: Summary | None) -> dict[str, Any]:
+    return {
+        "run": result.run_id,
+        "ok": result.ok,
+        "interrupted": result.interrupted,
+        "seconds": round(result.seconds, 3),
+        "start_up_seconds": round(result.start_up, 3),
+        "logs": Path(result.logs),
+        "steps": [
+            {
+                "name": step.name,
+                "component": step.component,
+                "state": step.state,
+                "seconds": round(step.seconds, 3),
+                "log": step.log,
+                "reason": step.reason,
+                "error": step.error.to_dict() if step.error else None,
+            }
+            for step in result.steps
+        ],
+        "summary": summary.to_dict() if summary else None,
+    }

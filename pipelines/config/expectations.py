@@ -1,0 +1,95 @@
+"""What pydantic's error types expected, in words that complete "expected …"."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from penstock.pipelines.closest import did_you_mean
+from penstock.pipelines.config.models import RULES
+from penstock.pipelines.config.scalars import read_scalar
+from penstock.pipelines.config.words import as_text
+
+_MAPPING_OR_LIST = {"model_type": "a mapping", "dict_type": "a mapping", "list_type": "a list", "tuple_type": "a list"}
+_TYPES = {
+    **_MAPPING_OR_LIST,
+    "model_attributes_type": "a mapping",
+    "mapping_type": "a mapping",
+    "dataclass_type": "a mapping",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "iterable_type": "a list",
+    "int_type": "an integer",
+    "int_parsing": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "none_required": "null",
+    "path_type": "a path",
+}
+_BOUNDS = {
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "finite_number": "a finite number",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+    "union_tag_invalid": "{expected_tags}",
+    "union_tag_not_found": "a mapping with the key {discriminator}",
+}
+_LENGTHS = {
+    "string_too_short": "at least {min_length} character",
+    "string_too_long": "at most {max_length} character",
+    "too_short": "at least {min_length} item",
+    "too_long": "at most {max_length} item",
+}
+_OLD_BOOLEANS = ("yes", "no", "on", "off", "y", "n")
+_PYDANTIC_OPENING = re.compile(r"^Input should be (a valid )?")
+_QUOTED_WORD = re.compile(r"'([^']*)'")
+
+
+def is_type_error(error: ErrorDetails) -> bool:
+    """Return whether the value is of the wrong type, rather than out of bounds."""
+    return error["type"] in _TYPES
+
+
+def expectation(error: ErrorDetails) -> str | None:
+    """Return what was expected; None when pydantic says it in a whole sentence of its own."""
+    name = error["type"]
+    context = error.get("ctx", {})
+    if name == "string_pattern_mismatch":
+        return RULES.get(context["pattern"], f"text that matches {context['pattern']}")
+    if name == "string_too_short" and context["min_length"] == 1:
+        return "text that is not empty"
+    if name in _LENGTHS:
+        count = context.get("min_length", context.get("max_length"))
+        return _LENGTHS[name].format(**context) + ("" if count == 1 else "s")
+    if name in _TYPES or name in _BOUNDS:
+        return _TYPES.get(name) or _BOUNDS[name].format(**context)
+    text, is_usual = _PYDANTIC_OPENING.subn("", error["msg"])
+    return text if is_usual else None
+
+
+def remedy(error: ErrorDetails, value: Any) -> str | None:
+    """Return what to write instead, when the value shows what was meant."""
+    expected = _TYPES.get(error["type"])
+    allowed = error.get("ctx", {}).get("expected") or error.get("ctx", {}).get("expected_tags")
+    if isinstance(value, str) and isinstance(allowed, str):
+        return did_you_mean(value, _QUOTED_WORD.findall(allowed))
+    if expected == "text" and isinstance(value, bool | int | float):
+        return "put it in quotes"
+    if expected == "a list" and isinstance(value, str | int | float):
+        return f"write [{as_text(value)}]"
+    if not isinstance(value, str):
+        return None
+    if expected == "true or false" and value.casefold() in _OLD_BOOLEANS:
+        return "write true or false"
+    meant = {"true or false": bool, "an integer": int, "a number": float | int}.get(expected or "")
+    return "remove the quotes" if meant and isinstance(read_scalar(value), meant) else None

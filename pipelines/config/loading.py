@@ -1,0 +1,96 @@
+"""Loading a configuration: text, files that it extends, overrides, references, types."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from penstock.pipelines.config.document import Document
+from penstock.pipelines.config.files import FileReader, project_of
+from penstock.pipelines.config.models import MetadataConfig, PipelineConfig
+from penstock.pipelines.config.overrides import apply_overrides
+from penstock.pipelines.config.problems import ConfigProblems, Problem
+from penstock.pipelines.config.substitution import Substitution
+from penstock.pipelines.config.translate import problems_from_pydantic
+from penstock.pipelines.config.tree import Node, Places, flatten
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A configuration that is right as far as its own text goes.
+
+    Args:
+        config: The typed configuration.
+        document: Its data and where every part was written.
+    """
+
+    config: PipelineConfig
+    document: Document
+
+    @property
+    def root(self) -> str:
+        """The pipeline's root folder, absolute, or a URL."""
+        return self.document.resolve(self.config.root)
+
+    @property
+    def sqlite(self) -> str:
+        """The metadata store's SQLite file, absolute; a URL when the root is one and no file was named."""
+        return self.document.resolve(self.config.metadata.sqlite)
+
+
+def load(file: str | Path, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Loaded:
+    """Return the typed configuration of a file.
+
+    Args:
+        file: The YAML file.
+        overrides: ``--set`` arguments, each ``path.to.key=value``; applied in order before references are replaced.
+        environ: Environment for ``${env.NAME}``; that of this process when None.
+
+    Raises:
+        ConfigProblems: Everything that is wrong, located. Values from the environment are not shown.
+    """
+    if "\0" in str(file):
+        shown = str(file).replace("\0", "\\0")
+        raise ConfigProblems([Problem(f"'{shown}' is no file name: it holds a null character")], shown)
+    path = Path(os.path.abspath(file))  # noqa: PTH100 - keeps links as the user wrote them
+    reader = FileReader()
+    tree = reader.read(path)
+    if tree is None or reader.incomplete:
+        raise ConfigProblems(reader.problems, path)
+    tree, problems = apply_overrides(tree, overrides)
+    document, places, unresolved = _resolved(path, tree, os.environ if environ is None else environ)
+    config, mistyped = _typed(document, places)
+    problems = [*reader.problems, *problems, *unresolved, *mistyped]
+    if config is None or problems:
+        raise ConfigProblems(problems, path)
+    return Loaded(config, document)
+
+
+def _resolved(file: Path, tree: Node, environ: Mapping[str, str]) -> tuple[Document, Places, list[Problem]]:
+    data, places = flatten(tree)
+    substitution = Substitution(_with_metadata(data), places, environ)
+    resolved, origins = substitution.run()
+    document = Document(file, project_of(file), resolved, places, origins=origins, environ=substitution.used)
+    return document, places, substitution.problems
+
+
+def _with_metadata(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the data with the default metadata file, which names the root and so must be there before references."""
+    metadata = data.get("metadata", {})
+    if not isinstance(metadata, dict):
+        return data
+    default = MetadataConfig.model_fields["sqlite"].default
+    return {**data, "metadata": {"sqlite": default, **metadata}}
+
+
+def _typed(document: Document, places: Places) -> tuple[PipelineConfig | None, list[Problem]]:
+    try:
+        return PipelineConfig.model_validate(document.data), []
+    except ValidationError as error:
+        problems = problems_from_pydantic(document, error, (), PipelineConfig)
+        return None, [problem for problem in problems if not places.is_damaged(problem.path)]

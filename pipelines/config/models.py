@@ -1,0 +1,92 @@
+"""The typed configuration: what the top level and every step may say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+PIPELINE_NAME = r"^[a-z][a-z0-9_-]{0,62}$"
+STEP_NAME = r"^[a-z][a-z0-9_]{0,62}$"
+WIRE = r"^[a-z][a-z0-9_]{0,62}\.[A-Za-z_][A-Za-z0-9_]*$"
+FLAG = r"^[A-Za-z][A-Za-z0-9_-]*$"
+
+RULES = {
+    PIPELINE_NAME: "a name of lower-case letters, digits, '_' and '-' that begins with a letter, 63 characters at most",
+    STEP_NAME: "a name of lower-case letters, digits and '_' that begins with a letter, 63 characters at most",
+    WIRE: "a step and its output, such as 'transform.transformed_examples'",
+    FLAG: "a flag without its leading dashes, such as 'direct_num_workers'",
+}
+"""What each pattern means, in words that complete "expected …"."""
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+StepName = Annotated[str, StringConstraints(pattern=STEP_NAME)]
+Wire = Annotated[str, StringConstraints(pattern=WIRE)]
+# YAML has lists only; strict pydantic would take no list for a tuple. The items stay strict.
+Wires = Annotated[tuple[Wire, ...], Field(strict=False)]
+StepNames = Annotated[tuple[StepName, ...], Field(strict=False)]
+Files = Annotated[tuple[Text, ...], Field(strict=False)]
+Flag = Annotated[str, StringConstraints(pattern=FLAG)]
+FlagScalar = str | int | float | bool
+FlagScalars = Annotated[tuple[FlagScalar, ...], Field(strict=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_by_name=False, validate_by_alias=True)
+
+
+class MetadataConfig(_Model):
+    """Where ML Metadata is kept."""
+
+    sqlite: Text = Field(
+        default="${root}/metadata.sqlite",
+        description="SQLite file of the metadata store; project-relative or absolute.",
+    )
+
+
+class BeamConfig(_Model):
+    """How Beam work is run."""
+
+    runner: Text = Field(
+        default="direct", description="Beam runner: direct, dataflow, flink or any other that Beam has."
+    )
+    options: dict[Flag, FlagScalar | FlagScalars] = Field(
+        default={},
+        description="Beam's command line flags without their dashes; a list gives the flag several times.",
+    )
+
+
+class StepConfig(_Model):
+    """One step of the pipeline."""
+
+    component: Text = Field(description="A built-in component's name, or the import path of any TFX component.")
+    inputs: dict[Text, Wire | Wires] = Field(
+        default={},
+        description="Input channels that are not wired by themselves: input name to 'step.output' or a list of those.",
+    )
+    with_: dict[str, Any] = Field(default={}, alias="with", description="The component's parameters.")
+    cache: bool | None = Field(
+        default=None,
+        description="Whether an earlier result for the same inputs and parameters is used; null: as the pipeline says.",
+    )
+    after: StepNames = Field(default=(), description="Steps that must have run before, beyond those wired to this one.")
+    enabled: bool = Field(default=True, description="Whether the step is part of the pipeline.")
+
+
+class PipelineConfig(_Model):
+    """A whole pipeline."""
+
+    extends: Text | Files = Field(
+        default=(),
+        description="Files, relative to this one, that this one is laid on; a null deletes a key of theirs.",
+    )
+    pipeline: Annotated[str, StringConstraints(pattern=PIPELINE_NAME)] = Field(description="The pipeline's name.")
+    root: Text = Field(description="Folder of artifacts, logs and metadata; project-relative, absolute or a URL.")
+    vars: dict[str, Any] = Field(default={}, description="Values to be named as '${vars.name}' anywhere in the file.")
+    metadata: MetadataConfig = Field(default=MetadataConfig(), description="Where ML Metadata is kept.")
+    beam: BeamConfig = Field(default=BeamConfig(), description="How Beam work is run.")
+    cache: bool = Field(
+        default=True,
+        description="Whether steps use earlier results for the same inputs and parameters.",
+    )
+    steps: dict[StepName, StepConfig] = Field(min_length=1, description="The steps by name; at least one.")

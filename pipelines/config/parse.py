@@ -1,0 +1,232 @@
+"""YAML text to a tree of located values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ruamel.yaml.composer import Composer, ComposerError, MaxDepthExceededError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import Node as YamlNode
+from ruamel.yaml.reader import ReaderError
+
+from penstock.pipelines.config.braces import mask, reserved_at, unmask
+from penstock.pipelines.config.limits import MAX_DEPTH, MAX_VALUES
+from penstock.pipelines.config.marks import Mark, Source
+from penstock.pipelines.config.problems import Problem
+from penstock.pipelines.config.scalars import UnknownTagError, loader, scalar
+from penstock.pipelines.config.tree import Node
+from penstock.pipelines.config.words import Path, as_text, described, quoted
+
+_CORE = "tag:yaml.org,2002:"
+
+
+class SyntaxProblemError(Exception):
+    """The text cannot be read any further; ``problem`` says where and why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+class _TooManyValuesError(MarkedYAMLError):
+    """The text holds more values than any real configuration."""
+
+
+class _CountingComposer(Composer):
+    """Stops at the cap, so that a huge file costs no more than a large one."""
+
+    count = 0
+    reached = (0, 0)
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        mark = self.parser.peek_event().start_mark
+        self.count += 1
+        self.reached = (mark.line, mark.column)
+        if self.count > MAX_VALUES:
+            raise _TooManyValuesError(problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def compose_scalar_node(self, anchor: Any) -> Any:
+        node = super().compose_scalar_node(anchor)
+        node.value = unmask(node.value)
+        return node
+
+
+def parse(source: Source, path: Path = ()) -> tuple[Node, list[Problem]]:
+    """Return the located tree of a YAML text and the problems that leave the rest readable.
+
+    Args:
+        source: The text.
+        path: Where in the document the text stands, for the problems.
+
+    Raises:
+        SyntaxProblemError: The text is not YAML, is too large or refers to itself.
+    """
+    root = _compose(source, path)
+    if root is None:
+        return Node(None, source.mark(0, 0)), []
+    builder = _Builder(source)
+    return builder.build(root, path, ()), builder.problems
+
+
+def _compose(source: Source, path: Path) -> YamlNode | None:
+    reserved = reserved_at(source.text)
+    if reserved is not None:
+        raise SyntaxProblemError(replace(_unusable(source, reserved), path=path))
+    yaml = loader()
+    yaml.Composer = _CountingComposer
+    yaml.max_depth = MAX_DEPTH
+    composer = yaml.composer
+    composer.warn_double_anchors = False
+    try:
+        node: YamlNode | None = yaml.compose(mask(source.text))
+    except YAMLError as error:
+        raise SyntaxProblemError(replace(_explained(error, source), path=path)) from error
+    except (ValueError, OverflowError, TypeError, AttributeError, IndexError, AssertionError) as error:
+        # ruamel's scanner trips over some damaged escapes and tags with bare Python errors.
+        mark = source.mark(*composer.reached)
+        problem = Problem("not valid YAML: a damaged escape, tag or directive after this place", path, mark)
+        raise SyntaxProblemError(problem) from error
+    return node
+
+
+def _explained(error: YAMLError, source: Source) -> Problem:
+    if isinstance(error, ReaderError):
+        return _unusable(source, error.position)
+    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
+        return Problem(f"not valid YAML: {error}", (), source.mark(0, 0))
+    mark = source.mark(error.problem_mark.line, error.problem_mark.column)
+    tab = _tab_before(mark, source)
+    if isinstance(error, _TooManyValuesError):
+        message, hint = f"more than {MAX_VALUES:,} values", "split the file, or read the data in a step"
+    elif isinstance(error, MaxDepthExceededError):
+        message, hint = f"nested more than {MAX_DEPTH} levels deep", "name inner parts under 'vars'"
+    elif isinstance(error, ComposerError) and "single document" in str(error.context):
+        message, hint = "several YAML documents in one file", "keep one: remove what follows '---'"
+    elif tab is not None:
+        message, mark, hint = "a TAB in the indentation", tab, "indent with spaces"
+    else:
+        return Problem(f"not valid YAML: {_sentence(error)}", (), mark)
+    return Problem(message, (), mark, hint=hint)
+
+
+def _unusable(source: Source, index: int) -> Problem:
+    hint = "remove it, or write it as an escape in double quotes"
+    code = ord(source.text[index])
+    return Problem(f"the character U+{code:04X} cannot be used", (), source.mark_at(index), hint=hint)
+
+
+def _tab_before(mark: Mark, source: Source) -> Mark | None:
+    """Return the place of a TAB in the indentation of the line in question or the one before it."""
+    for number in range(max(0, mark.line - 2), mark.line):
+        line = source.lines[number]
+        indentation = line[: len(line) - len(line.lstrip())]
+        if "\t" in indentation:
+            return source.mark(number, indentation.index("\t"))
+    return None
+
+
+def _sentence(error: MarkedYAMLError) -> str:
+    context, mark = error.context, error.context_mark
+    begun = f" {context}" if context else ""
+    at = f" that begins at line {mark.line + 1}" if context and mark else ""
+    return unmask(f"{error.problem}{begun}{at}")
+
+
+class _Builder:
+    """Turns YAML nodes into located nodes; aliases are expanded, so the result is a tree."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+        self.count = 0
+
+    def build(self, node: YamlNode, path: Path, parents: tuple[YamlNode, ...], key: Mark | None = None) -> Node:
+        """Return the located tree below one YAML node."""
+        mark = self._mark(node)
+        self.count += 1
+        if any(node is parent for parent in parents):
+            raise SyntaxProblemError(Problem("an alias refers to a value that holds it", path, key or mark))
+        if len(parents) > MAX_DEPTH:
+            raise SyntaxProblemError(Problem(f"nested more than {MAX_DEPTH} levels deep", path, key or mark))
+        if self.count > MAX_VALUES:
+            message = f"aliases expand to more than {MAX_VALUES:,} values"
+            raise SyntaxProblemError(Problem(message, path, key or mark))
+        if isinstance(node, ScalarNode):
+            return self._scalar(node, path, mark if node.value or key is None else key, key)
+        build: Callable[..., Any] = self._mapping if isinstance(node, MappingNode) else self._sequence
+        if node.tag != _CORE + ("map" if isinstance(node, MappingNode) else "seq"):
+            return self._unknown_tag(node, path, mark, key)
+        before = len(self.problems)
+        value = build(node, path, (*parents, node))
+        keys_refused = any(problem.path == path for problem in self.problems[before:])
+        return Node(value, mark, key, damaged=keys_refused)
+
+    def _scalar(self, node: ScalarNode, path: Path, mark: Mark, key: Mark | None) -> Node:
+        try:
+            return Node(scalar(node), mark, key)
+        except UnknownTagError:
+            return self._unknown_tag(node, path, mark, key)
+        except ValueError as error:
+            hint = "put it in quotes if it is meant as text"
+            self.problems.append(Problem(f"cannot read {quoted(node.value)}: {error}", path, mark, hint=hint))
+            return Node(None, mark, key, damaged=True)
+
+    def _unknown_tag(self, node: YamlNode, path: Path, mark: Mark, key: Mark | None) -> Node:
+        tag = str(node.tag).replace(_CORE, "!!")
+        hint = "remove the tag; a configuration holds plain values only"
+        self.problems.append(Problem(f"the YAML tag {quoted(tag)} is not allowed", path, mark, hint=hint))
+        return Node(None, mark, key, damaged=True)
+
+    def _sequence(self, node: SequenceNode, path: Path, parents: tuple[YamlNode, ...]) -> list[Node]:
+        return [self.build(child, (*path, index), parents) for index, child in enumerate(node.value)]
+
+    def _mapping(self, node: MappingNode, path: Path, parents: tuple[YamlNode, ...]) -> dict[str, Node]:
+        children: dict[str, Node] = {}
+        for key_node, value_node in node.value:
+            mark = self._mark(key_node)
+            name = self._key(key_node, path, mark)
+            if name is None:
+                continue
+            if name in children:
+                first = children[name].key
+                line = f" (first at line {first.line})" if first else ""
+                hint = "keep one of them"
+                self.problems.append(Problem(f"duplicate key {quoted(name)}{line}", (*path, name), mark, hint=hint))
+                continue
+            children[name] = self.build(value_node, (*path, name), parents, mark)
+        return children
+
+    def _key(self, node: YamlNode, path: Path, mark: Mark) -> str | None:
+        """Return the key's text; None, with a problem at the mapping, when it is no usable key."""
+        try:
+            key = scalar(node) if isinstance(node, ScalarNode) else node.value
+            refusal = _refusal(node, key)
+        except ValueError as error:
+            key, refusal = None, (f"cannot read the key {quoted(node.value)}: {error}", None)
+        if refusal is None:
+            return str(key)
+        message, hint = refusal
+        self.problems.append(Problem(message, path, mark, hint=hint))
+        return None
+
+    def _mark(self, node: YamlNode) -> Mark:
+        start, end = node.start_mark, node.end_mark
+        return self.source.mark(start.line, start.column, (end.line, end.column))
+
+
+def _refusal(node: YamlNode, key: Any) -> tuple[str, str | None] | None:
+    """Return why a key cannot be used, and what to do; None when it can."""
+    if node.tag == _CORE + "merge":
+        return "merge keys ('<<') are not supported", "use 'extends' for whole files, or an alias for a whole value"
+    if isinstance(node, MappingNode | SequenceNode):
+        received = "a mapping" if isinstance(node, MappingNode) else "a list"
+        return f"a key must be text, received {received}", None
+    if not isinstance(key, str):
+        return f"a key must be text, received {described(key)}", f"put it in quotes: '{as_text(key)}'"
+    if "${" in key:
+        return f"the key {quoted(key)} holds '${{'; names are replaced in values only", "write the key out"
+    return None

@@ -1,0 +1,105 @@
+"""A checked pipeline: typed steps and the wires between them. Plain data; the input of every builder and runner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from penstock.pipelines.catalog import ComponentType, Port
+
+
+@dataclass(frozen=True)
+class Wire:
+    """An output of a step, as the source of another step's input."""
+
+    step: str
+    output: str
+
+    def __str__(self) -> str:
+        return f"{self.step}.{self.output}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step, ready to be built.
+
+    Attributes:
+        name: The step's name in the config, and the node's id in ML Metadata.
+        type: Its component.
+        outputs: Its ports; a Resolver's depend on its parameters.
+        inputs: Input name → the outputs that feed it.
+        parameters: ``with`` as written, for components whose parameters the catalog describes.
+        config: ``with`` as the component's own typed model, where it has one.
+        after: Steps that must finish first although no wire says so.
+        cache: Whether an earlier result may be reused.
+        functions: Import paths of the user's functions that the step calls.
+    """
+
+    name: str
+    type: ComponentType
+    outputs: Mapping[str, Port] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[Wire, ...]] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    config: BaseModel | None = None
+    after: tuple[str, ...] = ()
+    cache: bool = True
+    functions: tuple[str, ...] = ()
+
+    @property
+    def upstream(self) -> frozenset[str]:
+        """The steps that must finish before this one starts."""
+        return frozenset(wire.step for wires in self.inputs.values() for wire in wires) | frozenset(self.after)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A pipeline whose every name, type and wire was checked.
+
+    Attributes:
+        name: The pipeline's name.
+        root: Absolute path or URL of artifacts and logs.
+        sqlite: Absolute path of the metadata store.
+        project: The folder that user modules and relative paths refer to.
+        beam_args: Flags for Beam.
+        steps: In an order in which they can run.
+    """
+
+    name: str
+    root: str
+    sqlite: str
+    project: Path
+    beam_args: tuple[str, ...]
+    steps: Mapping[str, Step]
+
+    def of_type(self, component: str) -> Iterator[Step]:
+        """Yield the steps whose component has the short name ``component``."""
+        return (step for step in self.steps.values() if step.type.name == component)
+
+    def downstream(self, names: frozenset[str]) -> frozenset[str]:
+        """Return ``names`` and every step that depends on one of them."""
+        reached = set(names)
+        for step in self.steps.values():
+            if step.upstream & reached:
+                reached.add(step.name)
+        return frozenset(reached)
+
+
+def beam_args(runner: str, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return Beam's flags for the config's ``beam`` block.
+
+    ``direct`` runs in this process: Beam's newer local default, Prism, takes longer to start than small data takes
+    to process, and several processes were slower too.
+    """
+    names = {"direct": "DirectRunner", "dataflow": "DataflowRunner", "flink": "FlinkRunner", "spark": "SparkRunner"}
+    settings: dict[str, Any] = {"direct_running_mode": "in_memory"} if runner == "direct" else {}
+    flags = [f"--runner={names.get(runner, runner)}"]
+    for key, value in {**settings, **options}.items():
+        if value is True:
+            flags.append(f"--{key}")
+        elif value is not False:
+            flags += [f"--{key}={item}" for item in (value if isinstance(value, tuple) else (value,))]
+    return tuple(flags)

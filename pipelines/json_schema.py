@@ -1,0 +1,98 @@
+"""The JSON Schema of a pipeline file, so that editors complete and flag. Generated; a test holds it to the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from penstock.pipelines.catalog import ComponentType, ValueType, load_protos
+from penstock.pipelines.config import PipelineConfig
+from penstock.pipelines.registry import built_in
+
+_SUBSTITUTION = {"type": "string", "pattern": r"\$\{"}
+
+
+def pipeline_schema() -> dict[str, Any]:
+    """Return the schema of a whole pipeline file."""
+    schema = PipelineConfig.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "Penstock pipeline"
+    schema["properties"]["extends"] = {
+        "description": "File or files that this one changes; deep merge, null deletes a key.",
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+    }
+    # A file that extends another need not repeat anything.
+    schema.pop("required", None)
+    definitions: dict[str, Any] = schema["$defs"]
+    step = definitions["StepConfig"]
+    step.pop("required", None)
+    components = built_in()
+    step["properties"]["component"]["anyOf"] = [
+        {"enum": [name for name in components if "." not in name]},
+        {"type": "string", "pattern": r"\."},
+    ]
+    step["allOf"] = [_when(name, component, definitions) for name, component in components.items()]
+    for name, message in load_protos().items():
+        definitions[name] = _message(message)
+    return schema
+
+
+def _when(name: str, component: ComponentType, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return the rule for the steps of one component."""
+    inputs = {key: {"description": f"{port.type}: step.output"} for key, port in component.inputs.items()}
+    properties = {
+        "with": _parameters(component, definitions),
+        "inputs": {"type": "object", "properties": inputs, "additionalProperties": False},
+    }
+    return {
+        "if": {"properties": {"component": {"const": name}}, "required": ["component"]},
+        "then": {"properties": properties},
+    }
+
+
+def _parameters(component: ComponentType, definitions: dict[str, Any]) -> dict[str, Any]:
+    if component.config_model:
+        module, _, attribute = component.config_model.partition(":")
+        schema: dict[str, Any] = getattr(import_module(module), attribute).model_json_schema(
+            ref_template="#/$defs/{model}"
+        )
+        definitions.update(schema.pop("$defs", {}))
+        schema.pop("required", None)
+        return _substitutable(schema)
+    properties = {name: _value(parameter.type) for name, parameter in component.parameters.items()}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _substitutable(schema: dict[str, Any]) -> dict[str, Any]:
+    """Let each top-level property be a ``${…}`` as well."""
+    properties = schema.get("properties", {})
+    return {**schema, "properties": {name: {"anyOf": [entry, _SUBSTITUTION]} for name, entry in properties.items()}}
+
+
+def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {name: _value(ValueType.from_json(entry)) for name, entry in message["fields"].items()}
+    return {"type": "object", "properties": fields, "additionalProperties": False}
+
+
+def _value(value: ValueType) -> dict[str, Any]:
+    return {"anyOf": [_plain(value), _SUBSTITUTION, {"type": "null"}]}
+
+
+def _plain(value: ValueType) -> dict[str, Any]:
+    match value.kind:
+        case "list":
+            return {"type": "array", "items": _value(value.item or ValueType("any"))}
+        case "map":
+            return {"type": "object", "additionalProperties": _value(value.item or ValueType("any"))}
+        case "proto":
+            return {"$ref": f"#/$defs/{value.message}"}
+        case "enum":
+            return {"enum": [*value.values, *value.values.values()]}
+        case "any":
+            return {}
+        case "function":
+            return {"type": "string", "description": "Import path of a function."}
+        case "path":
+            return {"type": "string", "description": "Path relative to the project, or a URL."}
+    return {"type": {"bool": "boolean", "int": "integer", "float": "number"}.get(value.kind, "string")}

@@ -1,0 +1,141 @@
+"""Which steps would run, and why: TFX's own cache check, made on a copy of the metadata store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from penstock.metadata import Execution, Store
+from penstock.pipelines.config import Loaded
+from penstock.pipelines.graph import Graph, Step
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step of a plan.
+
+    Attributes:
+        wires: Input name → where it comes from.
+        cached: Whether an earlier result would be used.
+        reason: Why, in one sentence.
+    """
+
+    name: str
+    component: str
+    wires: dict[str, list[str]]
+    cached: bool
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the step as JSON data."""
+        return asdict(self)
+
+
+def plan(loaded: Loaded) -> list[PlannedStep]:
+    """Return the steps in the order in which they would run. Runs in a worker; changes nothing.
+
+    Raises:
+        ConfigProblems: What importing the components brought to light.
+    """
+    from penstock.pipelines.build import compile_graph, import_and_describe
+    from penstock.pipelines.resolve import resolve
+
+    graph = resolve(loaded, import_and_describe)
+    with tempfile.TemporaryDirectory(prefix="penstock-plan-") as scratch:
+        dry_run = _DryRun(graph, compile_graph(graph), Path(scratch))
+        return [dry_run.step(step) for step in graph.steps.values()]
+
+
+class _DryRun:
+    """Asks TFX's launcher about each step on a copy of the store; temporary folders go to ``scratch``."""
+
+    def __init__(self, graph: Graph, ir: Any, scratch: Path) -> None:
+        from tfx.orchestration.portable import runtime_parameter_utils
+
+        self._graph = graph
+        self._ir = ir
+        self._will_run: set[str] = set()
+        self._store = Path(graph.sqlite)
+        self._known = self._store.is_file()
+        copy = scratch / "metadata.sqlite"
+        if self._known:
+            shutil.copyfile(self._store, copy)
+        runtime_parameter_utils.substitute_runtime_parameter(ir, {"pipeline-run-id": "plan"})
+        ir.runtime_spec.pipeline_root.field_value.string_value = str(scratch / "root")
+        self._use_store(copy)
+
+    def _use_store(self, sqlite: Path) -> None:
+        from tfx.orchestration.local import runner_utils
+
+        deployment = runner_utils.extract_local_deployment_config(self._ir)
+        deployment.metadata_connection_config.sqlite.filename_uri = str(sqlite)
+        self._ir.deployment_config.Pack(deployment)
+
+    def step(self, step: Step) -> PlannedStep:
+        cached, reason = self._judge(step)
+        if not cached:
+            self._will_run.add(step.name)
+        wires = {name: [str(wire) for wire in sources] for name, sources in step.inputs.items()}
+        return PlannedStep(step.name, step.type.name, wires, cached, reason)
+
+    def _judge(self, step: Step) -> tuple[bool, str]:
+        from penstock.pipelines.runners.jobs import launcher
+
+        waiting = sorted(step.upstream & self._will_run)
+        if waiting:
+            return False, f"{' and '.join(waiting)} would run"
+        if step.type.name == "Resolver":
+            launcher(self._ir, step.name).launch()
+            return True, "looks up earlier results"
+        if not step.cache:
+            return False, "cache is off for this step"
+        prepared = launcher(self._ir, step.name)._prepare_execution()  # noqa: SLF001  TFX has no public dry run.
+        if not prepared.is_execution_needed:
+            return True, "same inputs, parameters and code as in an earlier run"
+        return False, self._why(step, prepared.execution_info)
+
+    def _why(self, step: Step, info: Any) -> str:
+        """Compare with the newest execution that ended well."""
+        last = Store(self._store, self._graph.name).last_success(step.name) if self._known else None
+        if last is None:
+            return "it has not run before"
+        inputs = {key: tuple(artifact.id for artifact in artifacts) for key, artifacts in info.input_dict.items()}
+        changes = [*_changed_inputs(last, inputs), *_changed_parameters(last, info.exec_properties)]
+        return "; ".join(changes) or "its earlier outputs are gone, or Penstock or TFX changed"
+
+
+def _changed_inputs(last: Execution, now: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
+    for key in sorted(last.inputs.keys() | now.keys()):
+        if last.inputs.get(key) != now.get(key):
+            yield f"input {key} changed"
+
+
+def _changed_parameters(last: Execution, now: Mapping[str, Any]) -> Iterator[str]:
+    from penstock.pipelines.build import USER_CODE
+
+    for key in sorted(now):
+        before, after = last.properties.get(key), now[key]
+        if key == USER_CODE and before != after:
+            yield "its user code changed"
+        elif key == "input_fingerprint" and before != after:
+            yield "its data changed"
+        elif key == "config":
+            yield from _changed_keys(str(before), str(after))
+        elif not key.startswith("_") and isinstance(after, (int, float, str)) and before != after:
+            yield f"parameter {key} changed"
+
+
+def _changed_keys(before: str, after: str) -> Iterator[str]:
+    """Compare two configs of a component of ours, key by key."""
+    try:
+        old, new = json.loads(before), json.loads(after)
+    except ValueError:
+        old, new = {}, {"config": after}
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            yield f"{key}: {json.dumps(old.get(key))} → {json.dumps(new.get(key))}"

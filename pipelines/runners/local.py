@@ -1,0 +1,212 @@
+"""Runs a pipeline on this machine: TFX's launcher a step, each in a worker process, independent steps side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from penstock.errors import EnvironmentProblem, PenstockError
+from penstock.pipelines.config import Loaded
+from penstock.pipelines.graph import Graph
+from penstock.pipelines.runners import jobs
+from penstock.pipelines.runners.jobs import Prepared, Selection, State
+from penstock.pipelines.runners.lock import hold
+from penstock.pipelines.runners.workers import Task, Workers
+
+# Two steps of the examples side by side on two cores; more would only share them.
+PARALLEL_STEPS = 2
+_POLL_SECONDS = 0.5
+_GRACE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """What became of one step: its state, wall seconds in its process, log and error."""
+
+    name: str
+    component: str
+    state: State
+    seconds: float = 0.0
+    log: Path | None = None
+    error: PenstockError | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What became of a run.
+
+    Attributes:
+        run_id: Names the run in ML Metadata and its folder of logs.
+        logs: That folder.
+        steps: One entry a step, in the order of the graph.
+        start_up: Seconds until the pipeline was imported, checked and compiled.
+        seconds: Wall seconds of the whole run.
+        interrupted: Whether Ctrl-C ended it.
+    """
+
+    run_id: str
+    logs: Path
+    graph: Graph
+    steps: tuple[StepRun, ...]
+    start_up: float
+    seconds: float
+    interrupted: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether every selected step ran or was cached."""
+        return all(step.state in ("ran", "cached", "reused") for step in self.steps)
+
+
+class Observer(Protocol):
+    """Told what happens while a run goes on."""
+
+    def preparing(self, run_id: str, logs: Path) -> None:
+        """The imports and the build begin."""
+
+    def prepared(self, graph: Graph, seconds: float) -> None:
+        """The steps are known; they start now."""
+
+    def started(self, step: str) -> None:
+        """A step's process started."""
+
+    def finished(self, step: StepRun) -> None:
+        """A step ended, one way or another."""
+
+
+@dataclass
+class _Running:
+    tasks: dict[str, Task] = field(default_factory=dict)
+    started: dict[str, float] = field(default_factory=dict)
+
+
+class LocalRunner:
+    """Runs one loaded config.
+
+    Args:
+        loaded: The config.
+        selection: Which steps to run.
+        observer: Told about progress.
+        wait: Wait for another run on the same root instead of refusing.
+    """
+
+    def __init__(self, loaded: Loaded, selection: Selection, observer: Observer, *, wait: bool = False) -> None:
+        self._loaded = loaded
+        self._selection = selection
+        self._observer = observer
+        self._wait = wait
+        self.run_id = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+        self.logs = Path(loaded.root) / "logs" / self.run_id
+        self._finished: dict[str, StepRun] = {}
+        self._running = _Running()
+
+    def run(self) -> RunResult:
+        """Run the selected steps; a failed step stops what depends on it and nothing else.
+
+        Raises:
+            ConfigError: The pipeline cannot be built.
+            EnvironmentProblem: The root is in use or cannot be written.
+        """
+        with hold(Path(self._loaded.root), wait=self._wait):
+            began = time.monotonic()
+            self._make_logs()
+            self._observer.preparing(self.run_id, self.logs)
+            self.workers = Workers(self._loaded.document.project, self.logs / "imports.log")
+            log = self.logs / "prepare.log"
+            arguments = (self._loaded, self._selection, self.run_id, self.logs / "pipeline.pbtxt")
+            prepared: Prepared = self.workers.run(jobs.prepare, *arguments, log=log)
+            start_up = time.monotonic() - began
+            self._observer.prepared(prepared.graph, start_up)
+            interrupted = self._run_steps(prepared)
+            steps = tuple(self._finished[name] for name in prepared.graph.steps)
+            seconds = time.monotonic() - began
+            return RunResult(self.run_id, self.logs, prepared.graph, steps, start_up, seconds, interrupted)
+
+    def _make_logs(self) -> None:
+        try:
+            self.logs.mkdir(parents=True)
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"the logs cannot be written: {error.strerror or error}", where=str(self.logs)
+            ) from error
+
+    def _run_steps(self, prepared: Prepared) -> bool:
+        """Run until every step has an end; return whether Ctrl-C made it."""
+        for name in prepared.graph.steps:
+            if name in prepared.reused:
+                self._end(StepRun(name, prepared.graph.steps[name].type.name, "reused"))
+        try:
+            while len(self._finished) < len(prepared.graph.steps):
+                self._start_ready(prepared)
+                self._collect(prepared)
+        except KeyboardInterrupt:
+            self._interrupt(prepared)
+            return True
+        return False
+
+    def _start_ready(self, prepared: Prepared) -> None:
+        for name in _ready(prepared.graph, self._finished, set(self._running.tasks)):
+            if len(self._running.tasks) >= PARALLEL_STEPS:
+                return
+            self._observer.started(name)
+            self._running.started[name] = time.monotonic()
+            log = self.logs / f"{name}.log"
+            self._running.tasks[name] = self.workers.start(jobs.run_step, prepared.ir, name, log=log)
+
+    def _collect(self, prepared: Prepared) -> None:
+        Workers.wait(list(self._running.tasks.values()), _POLL_SECONDS)
+        for name, task in list(self._running.tasks.items()):
+            if task.done():
+                self._end_task(prepared, name, task)
+
+    def _end_task(self, prepared: Prepared, name: str, task: Task) -> None:
+        component = prepared.graph.steps[name].type.name
+        try:
+            outcome = task.result()
+            run = StepRun(name, component, outcome["state"], outcome["seconds"], task.log)
+        except PenstockError as error:
+            seconds = time.monotonic() - self._running.started[name]
+            run = StepRun(name, component, "failed", seconds, task.log, error)
+            if task.process.exitcode != 0:
+                self._abandon(prepared, [name], f"its process ended with exit code {task.process.exitcode}")
+        del self._running.tasks[name]
+        self._end(run)
+        if run.state == "failed":
+            self._stop_dependents(prepared.graph, name)
+
+    def _stop_dependents(self, graph: Graph, failed: str) -> None:
+        for name in graph.downstream(frozenset([failed])) - self._finished.keys():
+            self._end(StepRun(name, graph.steps[name].type.name, "not run", reason=f"{failed} failed"))
+
+    def _interrupt(self, prepared: Prepared) -> None:
+        """End what runs, and record it as ended."""
+        running = dict(self._running.tasks)
+        for name, task in running.items():
+            task.stop(_GRACE_SECONDS)
+            seconds = time.monotonic() - self._running.started[name]
+            self._end(StepRun(name, prepared.graph.steps[name].type.name, "interrupted", seconds, task.log))
+        if running:
+            self._abandon(prepared, list(running), "interrupted")
+        for name in prepared.graph.steps.keys() - self._finished.keys():
+            self._end(StepRun(name, prepared.graph.steps[name].type.name, "not run", reason="interrupted"))
+
+    def _abandon(self, prepared: Prepared, steps: list[str], reason: str) -> None:
+        self.workers.run(jobs.abandon, prepared.ir, prepared.graph, steps, reason, log=self.logs / "prepare.log")
+
+    def _end(self, run: StepRun) -> None:
+        self._finished[run.name] = run
+        self._observer.finished(run)
+
+
+def _ready(graph: Graph, finished: dict[str, StepRun], running: set[str]) -> Iterator[str]:
+    """Yield the steps whose inputs are there, in the graph's order."""
+    for name, step in graph.steps.items():
+        if name not in finished and name not in running and step.upstream <= finished.keys():
+            yield name
+
+

@@ -1,0 +1,56 @@
+"""Exceptions of TFX, TensorFlow, Beam and user code → one clear error each."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+from penstock.errors import EnvironmentProblem, PenstockError, UserCodeError
+from penstock.user_code import user_frames
+
+
+def translate(error: BaseException) -> PenstockError:
+    """Return the error that a user should see for ``error``.
+
+    An exception that passed through the user's own files is the user's; their frames come with it.
+    """
+    chain = list(_chain(error))
+    for cause in chain:
+        if isinstance(cause, PenstockError):
+            return cause
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            return _environment(cause.strerror or str(cause), cause.filename)
+    text = _text(chain[-1])
+    if "No space left on device" in text:
+        return _environment("No space left on device", None)
+    for cause in chain:
+        frames = user_frames(cause)
+        if frames:
+            last = frames[-1]
+            return UserCodeError(f"your code raised {_text(cause)}", where=f"{last.file}:{last.line}", frames=frames)
+    return PenstockError(_text(error))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield ``error`` and what caused it."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+
+
+def _text(error: BaseException) -> str:
+    """Return ``Type: message``. Beam's local runner packs a whole traceback into the message: its last line counts."""
+    message = str(error).strip()
+    lines = [line for line in message.splitlines() if line.strip()]
+    if "Traceback (most recent call last)" in message and lines:
+        return lines[-1].strip()
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _environment(reason: str, file: str | bytes | None) -> EnvironmentProblem:
+    shown = file.decode(errors="replace") if isinstance(file, bytes) else file
+    hint = "free some space and run again: finished steps are kept" if "space" in reason or "quota" in reason else None
+    return EnvironmentProblem(reason, where=shown, hint=hint or "check the permissions, then run again")

@@ -1,0 +1,213 @@
+"""Worker processes that have TensorFlow and TFX imported already.
+
+The imports take seconds, so they happen once, in a fork server that runs nothing else (no TensorFlow device, no thread
+pool exists in it when it forks). Each task then gets a process of its own in milliseconds: its output goes to a log
+file down to the file descriptors, a crash or an out-of-memory kill ends that task only, and its memory returns to the
+system. The command's own process stays small and never imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import connection, forkserver, parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, NoReturn
+
+from penstock.errors import EnvironmentProblem, PenstockError, from_dict
+from penstock.pipelines.runners.translate import translate
+
+PRELOAD = "penstock.pipelines.runners.preload"
+# What TensorFlow prints to the terminal when it is imported and used goes to the log files; this keeps those readable.
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "GRPC_VERBOSITY": "ERROR", "TF_ENABLE_ONEDNN_OPTS": "0"}
+
+
+class Cancelled(Exception):
+    """The run was interrupted. An ``Exception``, so that TFX's launcher publishes the execution as failed."""
+
+
+@dataclass
+class Task:
+    """One running task: a process, and the pipe on which its result arrives."""
+
+    process: BaseProcess
+    pipe: Connection
+    log: Path
+
+    def done(self) -> bool:
+        """Whether the task has sent its result or died."""
+        return self.pipe.poll() or not self.process.is_alive()
+
+    def result(self) -> Any:
+        """Wait for the task and return what it returned.
+
+        Raises:
+            PenstockError: What the task raised, or that its process died.
+        """
+        try:
+            kind, value = self.pipe.recv()
+        except EOFError as error:
+            self.process.join()
+            raise EnvironmentProblem(
+                f"the process was {_ending(self.process.exitcode)}", hint=f"see {self.log}"
+            ) from error
+        self.process.join()
+        if kind == "error":
+            raise from_dict(value)
+        return value
+
+    def stop(self, grace: float) -> None:
+        """End the task: ask, wait ``grace`` seconds, then kill its whole process group."""
+        if self.process.pid is None:
+            return
+        _signal(self.process.pid, signal.SIGTERM)
+        self.process.join(grace)
+        if self.process.is_alive():
+            _signal_group(self.process.pid, signal.SIGKILL)
+            self.process.join()
+
+
+class Workers:
+    """Starts tasks in processes forked from a fork server.
+
+    Args:
+        project: The folder that user modules are relative to; each task's working directory and first import path.
+        log: Where the fork server's own output goes (what libraries print when they are imported).
+    """
+
+    def __init__(self, project: Path, log: Path) -> None:
+        self._project = project
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([PRELOAD])
+        with _stderr_to(log), _environment(QUIET):
+            forkserver.ensure_running()
+
+    def start(self, task: Callable[..., Any], *args: Any, log: Path) -> Task:
+        """Start ``task(*args)``; both must be picklable. The first start waits for the imports."""
+        receiver, sender = self._context.Pipe(duplex=False)
+        arguments = (sender, log, self._project, task, args)
+        process = self._context.Process(target=_main, args=arguments, name=log.stem, daemon=False)
+        process.start()
+        sender.close()
+        return Task(process, receiver, log)
+
+    def run(self, task: Callable[..., Any], *args: Any, log: Path) -> Any:
+        """Start ``task(*args)`` and return its result."""
+        running = self.start(task, *args, log=log)
+        try:
+            return running.result()
+        except BaseException:
+            running.stop(grace=0)
+            raise
+
+    @staticmethod
+    def wait(tasks: Sequence[Task], timeout: float) -> None:
+        """Return as soon as one of ``tasks`` is done, or after ``timeout`` seconds."""
+        waitable = [task.pipe for task in tasks] + [task.process.sentinel for task in tasks]
+        connection.wait(waitable, timeout)
+
+
+def _main(pipe: Connection, log: Path, project: Path, task: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    """Run in the worker: isolate, run the task, send its result."""
+    os.setpgid(0, 0)
+    _redirect_output(log)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, _cancel)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.path.insert(0, str(project))
+    os.chdir(project)
+    try:
+        message = ("result", task(*args))
+    except PenstockError as error:
+        traceback.print_exc()
+        message = ("error", error.to_dict())
+    except Exception as error:  # noqa: BLE001  The boundary: whatever a step raises is reported, never lost.
+        traceback.print_exc()
+        message = ("error", translate(error).to_dict())
+    pipe.send(message)
+    pipe.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _cancel(_signum: int, _frame: object) -> NoReturn:
+    raise Cancelled("the run was interrupted")
+
+
+def _end_with_parent() -> None:
+    """Leave no orphan: a worker ends, with all that it started, when the command that wanted it is gone."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        _signal_group(os.getpid(), signal.SIGKILL)
+
+
+def _redirect_output(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    layout = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
+    logging.basicConfig(level=logging.INFO, format=layout, stream=sys.stderr, force=True)
+
+
+@contextmanager
+def _stderr_to(log: Path) -> Iterator[None]:
+    """Send this process's output to ``log`` while a child that inherits it starts."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    saved = [(stream, os.dup(stream)) for stream in (1, 2)]
+    try:
+        with log.open("ab") as target:
+            for stream, _ in saved:
+                os.dup2(target.fileno(), stream)
+            yield
+    finally:
+        for stream, copy in saved:
+            os.dup2(copy, stream)
+            os.close(copy)
+
+
+@contextmanager
+def _environment(defaults: dict[str, str]) -> Iterator[None]:
+    added = {key: value for key, value in defaults.items() if key not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            del os.environ[key]
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return  # It ended by itself in the meantime.
+
+
+def _signal_group(pid: int, number: int) -> None:
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _ending(exit_code: int | None) -> str:
+    if exit_code == -signal.SIGKILL:
+        return "killed (SIGKILL: out of memory, or somebody ended it)"
+    if exit_code is not None and exit_code < 0:
+        return f"ended by signal {signal.Signals(-exit_code).name}"
+    return f"gone with exit code {exit_code} before it reported a result"

@@ -1,0 +1,1 @@
+"""What a run achieved: metrics, blessings, pushes and real predictions, read back from what it left behind."""

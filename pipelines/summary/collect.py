@@ -1,0 +1,111 @@
+"""Reads a run's results. Runs in a worker: reading metrics and asking the model needs TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from penstock.metadata import Artifact, Store
+from penstock.pipelines.graph import Graph, Step
+from penstock.pipelines.summary.evaluation import Evaluation, read_evaluation
+from penstock.pipelines.summary.samples import Samples, ask
+
+
+@dataclass(frozen=True)
+class Push:
+    """What a Pusher did."""
+
+    step: str
+    pushed: bool
+    reason: str
+    version: int | None
+    path: str | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run achieved; empty parts are parts that the pipeline does not have."""
+
+    evaluations: list[Evaluation] = field(default_factory=list)
+    pushes: list[Push] = field(default_factory=list)
+    samples: Samples | None = None
+    anomalies: dict[str, list[str]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON data."""
+        return asdict(self)
+
+
+def summarize(graph: Graph, run_id: str) -> Summary:
+    """Collect what ``run_id`` achieved.
+
+    Args:
+        graph: The pipeline.
+        run_id: One of its runs. Steps that gave nothing in it are left out.
+    """
+    store = Store(Path(graph.sqlite), graph.name)
+    outputs = {name: store.outputs(run_id, name) for name in graph.steps}
+    pushes = [push for step in graph.of_type("Pusher") if (push := _push(step.name, outputs[step.name]))]
+    evaluations = [
+        read_evaluation(step.name, outputs[step.name]) for step in graph.of_type("Evaluator") if outputs[step.name]
+    ]
+    return Summary(
+        evaluations=evaluations,
+        pushes=pushes,
+        samples=_samples(graph, outputs, pushes),
+        anomalies={
+            f"{step.name} ({split})": found
+            for step in graph.of_type("ExampleValidator")
+            for split, found in _anomalies(outputs[step.name]).items()
+        },
+    )
+
+
+def _push(step: str, outputs: Mapping[str, list[Artifact]]) -> Push | None:
+    for artifact in outputs.get("pushed_model", []):
+        properties = artifact.properties
+        version = properties.get("version")
+        return Push(
+            step=step,
+            pushed=properties.get("pushed") == 1,
+            reason=str(properties.get("reason", "")),
+            version=int(version) if version is not None else None,
+            path=str(properties["pushed_destination"]) if "pushed_destination" in properties else None,
+        )
+    return None
+
+
+def _samples(graph: Graph, outputs: Mapping[str, Mapping[str, list[Artifact]]], pushes: list[Push]) -> Samples | None:
+    """Ask the pushed model about rows of the evaluation split."""
+    label, step = _label(graph)
+    pushed = [push.path for push in pushes if push.pushed and push.path]
+    if not pushed or step is None or label is None:
+        return None
+    for wire in step.inputs.get("examples", ()):
+        for artifact in outputs[wire.step].get(wire.output, []):
+            return ask(Path(pushed[0]), Path(artifact.uri), label)
+    return None
+
+
+def _label(graph: Graph) -> tuple[str | None, Step | None]:
+    """Return the label's name in the raw examples and the step that reads it."""
+    for step in graph.of_type("Evaluator"):
+        specs = step.parameters.get("eval_config", {}).get("model_specs") or [{}]
+        return specs[0].get("label_key"), step
+    for step in graph.of_type("Trainer"):
+        return getattr(step.config, "label", None), step
+    return None, None
+
+
+def _anomalies(outputs: Mapping[str, list[Artifact]]) -> dict[str, list[str]]:
+    from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+    found = {}
+    for artifact in outputs.get("anomalies", []):
+        for file in sorted(Path(artifact.uri).glob("Split-*/SchemaDiff.pb")):
+            message = anomalies_pb2.Anomalies.FromString(file.read_bytes())
+            texts = [f"{name}: {info.description}" for name, info in sorted(message.anomaly_info.items())]
+            found[file.parent.name.removeprefix("Split-")] = texts
+    return found

@@ -1,0 +1,222 @@
+"""Inputs of steps → the outputs that feed them, by artifact type where the config does not say.
+
+An input that the config leaves out is fed by an earlier step. Among the outputs of its type those of the input's own
+name come first; among those, the one that all the others flow into. More than one left is an error that lists them.
+Outputs of a Resolver are artifacts of earlier runs: they feed a baseline, and a required input that nothing else can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+
+from penstock.pipelines.catalog import Port
+from penstock.closest import did_you_mean
+from penstock.pipelines.config import Document, PipelineConfig, Problem
+from penstock.pipelines.graph import Step, Wire
+
+
+class Wiring:
+    """Wires the steps of one config; what is wrong collects in ``problems``.
+
+    Args:
+        config: The typed config.
+        document: For locations.
+        steps: The enabled steps in the config's order, not wired yet. Steps that could not be typed are missing.
+        untyped: Names of enabled steps that could not be typed; wires to them are not judged again.
+    """
+
+    def __init__(
+        self, config: PipelineConfig, document: Document, steps: Mapping[str, Step], untyped: frozenset[str]
+    ) -> None:
+        self._config = config
+        self._document = document
+        self._steps = dict(steps)
+        self._untyped = untyped
+        self.problems: list[Problem] = []
+
+    def run(self) -> dict[str, Step]:
+        """Return the steps with their wires, in an order in which they can run."""
+        wired: dict[str, Step] = {}
+        for name, step in self._steps.items():
+            inputs = self._declared_inputs(step)
+            for port_name, port in step.type.inputs.items():
+                if port_name not in self._config.steps[name].inputs:
+                    wires = self._find(step, port_name, port, wired)
+                    inputs |= {port_name: wires} if wires else {}
+            wired[name] = replace(step, inputs=inputs, after=tuple(self._after(name)))
+        return self._ordered(wired)
+
+    def _declared_inputs(self, step: Step) -> dict[str, tuple[Wire, ...]]:
+        inputs: dict[str, tuple[Wire, ...]] = {}
+        for port_name, sources in self._config.steps[step.name].inputs.items():
+            path = ("steps", step.name, "inputs", port_name)
+            if not step.type.open and port_name not in step.type.inputs:
+                self._report(
+                    path,
+                    f"{step.type.name} has no input '{port_name}'",
+                    key=True,
+                    expected=f"one of {', '.join(step.type.inputs) or 'none: it takes no inputs'}",
+                    hint=did_you_mean(port_name, step.type.inputs),
+                )
+                continue
+            port = step.type.inputs.get(port_name)
+            texts = (sources,) if isinstance(sources, str) else sources
+            wires = [wire for text in texts if (wire := self._parse(path, text, port)) is not None]
+            inputs[port_name] = tuple(wires)
+        return inputs
+
+    def _parse(self, path: tuple[str, ...], text: str, port: Port | None) -> Wire | None:
+        step_name, _, output = text.partition(".")
+        if step_name in self._untyped:
+            return None
+        source = self._steps.get(step_name)
+        if source is None:
+            known = [*self._steps, *self._untyped]
+            disabled = step_name in self._config.steps
+            self._report(
+                path,
+                f"step '{step_name}' is disabled" if disabled else f"no step '{step_name}'",
+                received=text,
+                expected="step.output",
+                hint=f"enable it or wire {path[-1]} to another step" if disabled else did_you_mean(step_name, known),
+            )
+            return None
+        if source.type.open:
+            return Wire(step_name, output)
+        if output not in source.outputs:
+            self._report(
+                path,
+                f"step '{step_name}' ({source.type.name}) has no output '{output}'",
+                received=text,
+                expected=f"one of {', '.join(f'{step_name}.{name}' for name in source.outputs)}",
+                hint=did_you_mean(output, source.outputs),
+            )
+            return None
+        given = source.outputs[output].type
+        if port is not None and given != port.type:
+            fitting = [f"{s.name}.{key}" for s in self._steps.values() for key in _of_type(s, port.type)]
+            self._report(
+                path,
+                f"'{path[-1]}' takes {port.type}, but {text} is {given}",
+                expected=f"one of {', '.join(fitting)}" if fitting else f"an output of type {port.type}",
+            )
+            return None
+        return Wire(step_name, output)
+
+    def _find(self, step: Step, port_name: str, port: Port, wired: Mapping[str, Step]) -> tuple[Wire, ...]:
+        """Return the automatic wire of an input, or nothing."""
+        candidates = _candidates(port_name, port, wired)
+        nearest = [wire for wire in candidates if _all_flow_into(wire, candidates, wired)]
+        if len(nearest) == 1:
+            return (nearest[0],)
+        path = ("steps", step.name)
+        if candidates:
+            listed = ", ".join(map(str, candidates))
+            self._report(
+                path,
+                f"input '{port_name}' ({port.type}) of step '{step.name}' could come from {len(candidates)} outputs",
+                expected=f"one of {listed}",
+                hint=f"say which, such as inputs: {{{port_name}: {candidates[-1]}}}",
+            )
+        elif not port.optional and not self._may_come_later(wired):
+            self._missing(path, step, port_name, port)
+        return ()
+
+    def _may_come_later(self, wired: Mapping[str, Step]) -> bool:
+        """Whether a step whose outputs are not known yet might feed the input."""
+        return bool(self._untyped) or any(step.type.open for step in wired.values())
+
+    def _missing(self, path: tuple[str, ...], step: Step, port_name: str, port: Port) -> None:
+        later = [f"{s.name}.{key}" for s in self._steps.values() for key in _of_type(s, port.type) if s.name != step.name]
+        self._report(
+            path,
+            f"nothing feeds input '{port_name}' ({port.type}) of step '{step.name}' ({step.type.name})",
+            expected=f"an earlier step that gives {port.type}",
+            hint=f"move {later[0].partition('.')[0]} before {step.name}, or write inputs: {{{port_name}: {later[0]}}}"
+            if later
+            else f"add a step that gives {port.type}: {', '.join(_producers(port.type)) or 'none is built in'}",
+        )
+
+    def _after(self, name: str) -> Iterator[str]:
+        for index, other in enumerate(self._config.steps[name].after):
+            if other in self._steps or other in self._untyped:
+                yield other
+            else:
+                self._report(
+                    ("steps", name, "after", index),
+                    f"no step '{other}'" if other not in self._config.steps else f"step '{other}' is disabled",
+                    hint=did_you_mean(other, self._steps),
+                )
+
+    def _ordered(self, wired: Mapping[str, Step]) -> dict[str, Step]:
+        sorter = TopologicalSorter({name: sorted(step.upstream & wired.keys()) for name, step in wired.items()})
+        try:
+            sorter.prepare()
+        except CycleError as error:
+            cycle = list(reversed(error.args[1]))
+            self._report(
+                ("steps", cycle[0]),
+                f"steps wait for each other: {' → '.join(cycle)}",
+                hint="take out one of these wires or 'after' entries",
+            )
+            return dict(wired)
+        ordered: dict[str, Step] = {}
+        while sorter.is_active():
+            ready = set(sorter.get_ready())
+            ordered |= {name: step for name, step in wired.items() if name in ready}
+            sorter.done(*ready)
+        return ordered
+
+    def _report(
+        self,
+        path: tuple[str | int, ...],
+        message: str,
+        *,
+        key: bool = False,
+        received: str | None = None,
+        expected: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.problems.append(
+            self._document.problem(path, message, key=key, received=received, expected=expected, hint=hint)
+        )
+
+
+def _of_type(step: Step, type_name: str) -> list[str]:
+    return [key for key, port in step.outputs.items() if port.type == type_name]
+
+
+def _candidates(port_name: str, port: Port, wired: Mapping[str, Step]) -> list[Wire]:
+    """Return the outputs that may feed an input by itself, those of its own name only where there are such."""
+    if port.wiring == "explicit":
+        return []
+    of_type = [Wire(step.name, key) for step in wired.values() for key in _of_type(step, port.type)]
+    resolved = [wire for wire in of_type if wired[wire.step].type.name == "Resolver"]
+    if port.wiring == "resolved":
+        return resolved
+    own = [wire for wire in of_type if wire not in resolved]
+    if not own and not port.optional:
+        own = resolved
+    same_key = [wire for wire in own if wire.output == port_name]
+    return same_key if same_key or port.wiring == "same_key" else own
+
+
+def _all_flow_into(wire: Wire, candidates: list[Wire], wired: Mapping[str, Step]) -> bool:
+    """Whether every other candidate is an ancestor of ``wire``'s step, which makes it the nearest."""
+    ancestors: set[str] = set()
+    pending = [wire.step]
+    while pending:
+        found = wired[pending.pop()].upstream & wired.keys() - ancestors
+        ancestors |= found
+        pending += found
+    return all(other == wire or other.step in ancestors for other in candidates)
+
+
+def _producers(type_name: str) -> list[str]:
+    from penstock.pipelines.registry import built_in
+
+    return sorted(
+        name for name, entry in built_in().items() if any(port.type == type_name for port in entry.outputs.values())
+    )

@@ -1,0 +1,77 @@
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.components.pusher.config import INT64_MAX
+from penstock.components.pusher.versions import choose, versions
+from penstock.errors import ArtifactError
+
+
+def test_only_children_that_tf_serving_takes_for_numbers_count(tmp_path: Path):
+    for name in ("1", "007", " 12 ", "-4", "1_000", "v9", "9.0", "٣", ".staging-8", str(2**63)):
+        (tmp_path / name).mkdir()
+    assert versions(tmp_path) == {1: "1", 7: "007", 12: " 12 ", -4: "-4"}
+
+
+@pytest.mark.parametrize(
+    ("children", "number"), [([], 1), (["1", "2"], 3), (["007"], 8), (["2", "10"], 11), (["-5"], 1), (["abc"], 1)]
+)
+def test_next_is_one_above_the_highest(tmp_path: Path, children: list[str], number: int):
+    for name in children:
+        (tmp_path / name).mkdir()
+    assert choose(tmp_path, "next") == number
+
+
+def test_a_file_occupies_its_number(tmp_path: Path):
+    (tmp_path / "4").touch()
+    assert choose(tmp_path, "next") == 5
+
+
+def test_timestamp_is_the_present_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.9)
+    assert choose(tmp_path, "timestamp") == 1_700_000_000
+
+
+@pytest.mark.parametrize("present", [1_700_000_000, 1_700_000_500])
+def test_timestamp_stays_above_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, present: int):
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.9)
+    (tmp_path / str(present)).mkdir()
+    assert choose(tmp_path, "timestamp") == present + 1
+
+
+def test_a_fixed_version_that_exists_is_an_error(tmp_path: Path):
+    (tmp_path / "007").mkdir()
+    with pytest.raises(ArtifactError) as caught:
+        choose(tmp_path, 7)
+    assert str(caught.value) == (
+        "version 7 exists and is never overwritten\n"
+        f"  received: {tmp_path}/007\n"
+        "  expected: a version number that is not there yet\n"
+        "  next: use `version: next`, or another number"
+    )
+
+
+def test_the_largest_number_leaves_no_next_one(tmp_path: Path):
+    (tmp_path / str(INT64_MAX)).mkdir()
+    with pytest.raises(ArtifactError) as caught:
+        choose(tmp_path, "next")
+    assert str(caught.value) == (
+        f"no version number is left in {tmp_path}\n"
+        f"  received: {tmp_path}/{INT64_MAX}, the largest number that TF Serving reads\n"
+        f"  expected: version numbers below {INT64_MAX}\n"
+        "  next: rename that folder, or push to another destination"
+    )
+
+
+@given(present=st.sets(st.integers(min_value=-(2**63), max_value=INT64_MAX - 1), max_size=5))
+def test_next_is_never_there_and_always_the_highest(tmp_path_factory: pytest.TempPathFactory, present: set[int]):
+    base = tmp_path_factory.mktemp("base")
+    for number in present:
+        (base / str(number)).mkdir()
+    chosen = choose(base, "next")
+    assert chosen not in present
+    assert chosen > max(present, default=0)
+    assert chosen >= 1
