@@ -118,7 +118,7 @@ def _run(root: Path) -> dict[str, float]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the pipeline, print the JSON object and return the exit status: 0 only when a model was pushed."""
+    """Run the pipeline, print the JSON object and return the exit status: 1 when no version was pushed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peer_digits", description=__doc__)
     parser.add_argument("root", type=Path, help="folder for data, artifacts, metadata and pushed versions")
     root = parser.parse_args(argv).root.absolute()

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,39 +42,33 @@ def plan(loaded: Loaded) -> list[PlannedStep]:
     Raises:
         ConfigProblems: What importing the components brought to light.
     """
-    from penstock.pipelines.build import compile_graph, import_and_describe
+    from penstock.pipelines.build import import_and_describe
     from penstock.pipelines.resolve import resolve
 
     graph = resolve(loaded, import_and_describe)
     with tempfile.TemporaryDirectory(prefix="penstock-plan-") as scratch:
-        dry_run = _DryRun(graph, compile_graph(graph), Path(scratch))
+        dry_run = _DryRun(graph, Path(scratch))
         return [dry_run.step(step) for step in graph.steps.values()]
 
 
 class _DryRun:
     """Asks TFX's launcher about each step on a copy of the store; temporary folders go to ``scratch``."""
 
-    def __init__(self, graph: Graph, ir: Any, scratch: Path) -> None:
+    def __init__(self, graph: Graph, scratch: Path) -> None:
         from tfx.orchestration.portable import runtime_parameter_utils
 
+        from penstock.pipelines.build import compile_graph
+
         self._graph = graph
-        self._ir = ir
         self._will_run: set[str] = set()
         self._store = Path(graph.sqlite)
         self._known = self._store.is_file()
         copy = scratch / "metadata.sqlite"
         if self._known:
             shutil.copyfile(self._store, copy)
-        runtime_parameter_utils.substitute_runtime_parameter(ir, {"pipeline-run-id": "plan"})
-        ir.runtime_spec.pipeline_root.field_value.string_value = str(scratch / "root")
-        self._use_store(copy)
-
-    def _use_store(self, sqlite: Path) -> None:
-        from tfx.orchestration.local import runner_utils
-
-        deployment = runner_utils.extract_local_deployment_config(self._ir)
-        deployment.metadata_connection_config.sqlite.filename_uri = str(sqlite)
-        self._ir.deployment_config.Pack(deployment)
+        self._ir = compile_graph(replace(graph, sqlite=str(copy)))
+        runtime_parameter_utils.substitute_runtime_parameter(self._ir, {"pipeline-run-id": "plan"})
+        self._ir.runtime_spec.pipeline_root.field_value.string_value = str(scratch / "root")
 
     def step(self, step: Step) -> PlannedStep:
         cached, reason = self._judge(step)

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 SERVE_TAG = "serve"
 _INIT_OP = "__saved_model_init_op"
+_NOISE = re.compile(r"^(Graph execution error:|Detected at node.*|<stack traces.*|File \".*|\[\[.*|\d+ root error.*)?$")
+_DECORATION = re.compile(
+    r"^\{\{function_node [^}]*\}\} |^\(\d+\) \w+: |Error in user-defined function passed to \S+ transformation with "
+    r"iterator: \S+: | *\[Op:\w+\]( name: ?)?$"
+)
 
 
 @dataclass(frozen=True)
@@ -144,9 +149,8 @@ def load_in_graph(path: str | Path) -> Iterator[LoadedModel]:
 def tensorflow_message(error: BaseException) -> str:
     """Return the sentence of a TensorFlow error that says what is wrong, without node names and stack."""
     text = getattr(error, "message", None) or str(error)
-    lines = [line.strip() for line in text.splitlines()]
-    noise = re.compile(r"^(Graph execution error:|Detected at node.*|\[\[.*|File \".*|\d+ root error.*|\(\d+\) .*)?$")
-    telling = [line for line in lines if not noise.match(line)]
+    lines = [_DECORATION.sub("", line).strip() for line in text.splitlines()]
+    telling = [line for line in lines if not _NOISE.match(line)]
     return telling[0] if telling else type(error).__name__
 
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from penstock.components.trainer.config import TrainerConfig
 from penstock.components.trainer.model import describe_outputs
+from penstock.components.trainer.records import is_reading_error
 from penstock.errors import ArtifactError, PenstockError, UserCodeError
 from penstock.serving.saved_model import tensorflow_message
 from penstock.user_code import describe_exception, user_frames
@@ -115,9 +116,11 @@ def _training_errors(model: Any, config: TrainerConfig) -> Iterator[None]:
     """Tell what the user's model, label and loss have to do with an exception out of ``fit``."""
     try:
         yield
-    except (PenstockError, tf.errors.DataLossError, tf.errors.NotFoundError):
+    except PenstockError:
         raise
     except tf.errors.OpError as error:
+        if is_reading_error(error):
+            raise
         message = tensorflow_message(error)
         raise ArtifactError(
             f"training stopped: {message}",

@@ -19,18 +19,11 @@ from penstock.components.trainer.context import HParams, TrainerContext
 from penstock.components.trainer.export import ServingModel, export_saved_model
 from penstock.components.trainer.feature_specs import describe, not_in_serving
 from penstock.components.trainer.fit import FitOutcome, fit_model
-from penstock.components.trainer.input_pipeline import (
-    RowParser,
-    Split,
-    count_rows,
-    evaluation_data,
-    first_records,
-    reading,
-    training_data,
-)
+from penstock.components.trainer.input_pipeline import RowParser, evaluation_data, training_data
 from penstock.components.trainer.model import ModelInputs, build_model, model_inputs
 from penstock.components.trainer.predict_gate import SignatureCheck, check_saved_model
 from penstock.components.trainer.preprocessing import Preprocessing, load_preprocessing, serving_spec
+from penstock.components.trainer.records import Split, count_rows, first_records, reading
 from penstock.components.trainer.report import TrainingReport, write_report
 from penstock.components.trainer.strategies import make_strategy
 from penstock.errors import ArtifactError

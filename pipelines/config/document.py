@@ -14,6 +14,9 @@ from penstock.pipelines.config.tree import Places
 from penstock.pipelines.config.words import Path as DocumentPath
 from penstock.pipelines.config.words import as_text, described, kind, quoted
 
+_SHORT = 3
+"""Values of so few characters, such as 5, are hidden only where they are no part of a longer word."""
+
 
 class Document:
     """The merged, substituted document, which knows file, line and column of every key and value.
@@ -123,6 +126,5 @@ def _hidden(text: str | None, secrets: list[tuple[str, str]]) -> str | None:
     if not text or not secrets:
         return text
     shown = dict(secrets)
-    # A short value such as 5 must not eat a part of a longer word.
-    forms = "|".join(re.escape(form) for form in shown)
-    return re.sub(rf"(?<!\w)(?:{forms})(?!\w)", lambda found: shown[found[0]], text)
+    forms = (re.escape(form) if len(form) > _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)" for form in shown)
+    return re.sub("|".join(forms), lambda found: shown[found[0]], text)

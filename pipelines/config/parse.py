@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ruamel.yaml.composer import Composer, ComposerError, MaxDepthExceededError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.composer import Composer
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
-from ruamel.yaml.reader import ReaderError
 
 from penstock.pipelines.config.braces import mask, reserved_at, unmask
+from penstock.pipelines.config.complaints import TooManyValuesError, explained, unusable
 from penstock.pipelines.config.limits import MAX_DEPTH, MAX_VALUES
 from penstock.pipelines.config.marks import Mark, Source
 from penstock.pipelines.config.problems import Problem
@@ -31,10 +31,6 @@ class SyntaxProblemError(Exception):
         self.problem = problem
 
 
-class _TooManyValuesError(MarkedYAMLError):
-    """The text holds more values than any real configuration."""
-
-
 class _CountingComposer(Composer):
     """Stops at the cap, so that a huge file costs no more than a large one."""
 
@@ -46,7 +42,7 @@ class _CountingComposer(Composer):
         self.count += 1
         self.reached = (mark.line, mark.column)
         if self.count > MAX_VALUES:
-            raise _TooManyValuesError(problem_mark=mark)
+            raise TooManyValuesError(problem_mark=mark)
         return super().compose_node(parent, index)
 
     def compose_scalar_node(self, anchor: Any) -> Any:
@@ -69,13 +65,17 @@ def parse(source: Source, path: Path = ()) -> tuple[Node, list[Problem]]:
     if root is None:
         return Node(None, source.mark(0, 0)), []
     builder = _Builder(source)
-    return builder.build(root, path, ()), builder.problems
+    tree = builder.build(root, path, ())
+    if isinstance(tree.value, dict):
+        # A whole document has no text of its own to underline; its first character stands for it.
+        tree = replace(tree, mark=replace(tree.mark, length=1))
+    return tree, builder.problems
 
 
 def _compose(source: Source, path: Path) -> YamlNode | None:
     reserved = reserved_at(source.text)
     if reserved is not None:
-        raise SyntaxProblemError(replace(_unusable(source, reserved), path=path))
+        raise SyntaxProblemError(replace(unusable(source, reserved), path=path))
     yaml = loader()
     yaml.Composer = _CountingComposer
     yaml.max_depth = MAX_DEPTH
@@ -84,56 +84,13 @@ def _compose(source: Source, path: Path) -> YamlNode | None:
     try:
         node: YamlNode | None = yaml.compose(mask(source.text))
     except YAMLError as error:
-        raise SyntaxProblemError(replace(_explained(error, source), path=path)) from error
+        raise SyntaxProblemError(replace(explained(error, source), path=path)) from error
     except (ValueError, OverflowError, TypeError, AttributeError, IndexError, AssertionError) as error:
         # ruamel's scanner trips over some damaged escapes and tags with bare Python errors.
         mark = source.mark(*composer.reached)
         problem = Problem("not valid YAML: a damaged escape, tag or directive after this place", path, mark)
         raise SyntaxProblemError(problem) from error
     return node
-
-
-def _explained(error: YAMLError, source: Source) -> Problem:
-    if isinstance(error, ReaderError):
-        return _unusable(source, error.position)
-    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
-        return Problem(f"not valid YAML: {error}", (), source.mark(0, 0))
-    mark = source.mark(error.problem_mark.line, error.problem_mark.column)
-    tab = _tab_before(mark, source)
-    if isinstance(error, _TooManyValuesError):
-        message, hint = f"more than {MAX_VALUES:,} values", "split the file, or read the data in a step"
-    elif isinstance(error, MaxDepthExceededError):
-        message, hint = f"nested more than {MAX_DEPTH} levels deep", "name inner parts under 'vars'"
-    elif isinstance(error, ComposerError) and "single document" in str(error.context):
-        message, hint = "several YAML documents in one file", "keep one: remove what follows '---'"
-    elif tab is not None:
-        message, mark, hint = "a TAB in the indentation", tab, "indent with spaces"
-    else:
-        return Problem(f"not valid YAML: {_sentence(error)}", (), mark)
-    return Problem(message, (), mark, hint=hint)
-
-
-def _unusable(source: Source, index: int) -> Problem:
-    hint = "remove it, or write it as an escape in double quotes"
-    code = ord(source.text[index])
-    return Problem(f"the character U+{code:04X} cannot be used", (), source.mark_at(index), hint=hint)
-
-
-def _tab_before(mark: Mark, source: Source) -> Mark | None:
-    """Return the place of a TAB in the indentation of the line in question or the one before it."""
-    for number in range(max(0, mark.line - 2), mark.line):
-        line = source.lines[number]
-        indentation = line[: len(line) - len(line.lstrip())]
-        if "\t" in indentation:
-            return source.mark(number, indentation.index("\t"))
-    return None
-
-
-def _sentence(error: MarkedYAMLError) -> str:
-    context, mark = error.context, error.context_mark
-    begun = f" {context}" if context else ""
-    at = f" that begins at line {mark.line + 1}" if context and mark else ""
-    return unmask(f"{error.problem}{begun}{at}")
 
 
 class _Builder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from penstock.pipelines.closest import closest
@@ -18,7 +19,7 @@ from penstock.pipelines.config.words import Path, as_text, dotted, kind, one_of,
 _REQUIRED = ("pipeline", "root")
 """Names that may be used before anyone knows whether the document has them: the models report them as missing."""
 
-_MOST_HINTS = 100
+_MOST_HINTS = 20
 """Looking for the closest name is slow; a file with thousands of undefined names gets only so many hints."""
 
 
@@ -72,6 +73,7 @@ class Substitution:
         self._open: list[Path] = []
         self._values_left = MAX_VALUES
         self._characters_left = MAX_BYTES
+        self._is_spent = False
 
     def run(self) -> tuple[dict[str, Any], dict[Path, frozenset[str]]]:
         """Return the resolved document, and by path the variables that its values come from."""
@@ -85,7 +87,7 @@ class Substitution:
             chain = [*self._open[self._open.index(path) :], path]
             return self._bad(chain[0], f"'${{…}}' goes round in a circle: {' -> '.join(map(dotted, chain))}")
         if len(self._open) > 2 * MAX_DEPTH:
-            return self._bad(path, f"more than {MAX_DEPTH} '${{…}}' lead on to one another")
+            return self._bad(path, "too many '${…}' lead on to one another")
         self._open.append(path)
         resolved = self._text(path, raw) if isinstance(raw, str) else self._container(path, raw)
         self._open.pop()
@@ -126,7 +128,7 @@ class Substitution:
             return target
         self._values_left -= target.values
         if self._values_left < 0:
-            return self._bad(path, f"'${{…}}' add more than {MAX_VALUES:,} values", reference.written)
+            return self._spent(path, f"'${{…}}' add more than {MAX_VALUES:,} values", reference.written)
         if len(path) + target.depth > MAX_DEPTH:
             return self._bad(path, f"'${{…}}' nest values more than {MAX_DEPTH} levels deep", reference.written)
         return _Resolved(copy.deepcopy(target.value), target.origins, target.values, target.depth)
@@ -152,7 +154,7 @@ class Substitution:
         text = "".join(texts)
         self._characters_left -= len(text)
         if self._characters_left < 0:
-            return self._bad(path, f"'${{…}}' make more than {MAX_BYTES:,} characters of text")
+            return self._spent(path, f"'${{…}}' make more than {MAX_BYTES:,} characters of text")
         return _Resolved(text, {(): frozenset(names)} if names else {})
 
     def _origin(self, reference: Reference) -> dict[Path, frozenset[str]]:
@@ -203,11 +205,23 @@ class Substitution:
         return resolved
 
     def _undefined(self, path: Path, reference: Reference) -> _Resolved:
-        names = [*_names(self._data.get("vars"), "vars"), *_REQUIRED, "env.NAME"]
+        names = self._defined
         near = closest(reference.name, names) if len(self.problems) < _MOST_HINTS else None
         hint = f"did you mean '${{{near}}}'?" if near else "declare it under 'vars'"
         message = f"undefined name {quoted(reference.written)}"
         return self._bad(path, message, reference.written, expected=one_of(names), hint=hint)
+
+    @cached_property
+    def _defined(self) -> list[str]:
+        return [*_names(self._data.get("vars"), "vars"), *_REQUIRED, "env.NAME"]
+
+    def _spent(self, path: Path, message: str, written: str = "${") -> _Resolved:
+        """Report that a limit was passed, once: from then on every other reference passes it too."""
+        if self._is_spent:
+            self._places.damaged.add(path)
+            return _BAD
+        self._is_spent = True
+        return self._bad(path, message, written)
 
     def _bad(
         self, path: Path, message: str, written: str = "${", *, expected: str | None = None, hint: str | None = None

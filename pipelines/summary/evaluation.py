@@ -31,7 +31,8 @@ def read_evaluation(step: str, outputs: Mapping[str, list[Artifact]]) -> Evaluat
 
     uri = outputs["evaluation"][0].uri
     result = tfma.load_eval_result(uri)
-    metrics = {_slice_name(key): _scalars(values) for key, values in result.get_metrics_for_all_slices().items()}
+    slices = sorted(result.get_metrics_for_all_slices().items(), key=lambda item: [str(part) for part in item[0]])
+    metrics = {_slice_name(key): _scalars(values) for key, values in slices}
     blessing = [artifact.properties.get("blessed") for artifact in outputs.get("blessing", [])]
     blessed = blessing[0] == 1 if blessing and blessing[0] is not None else None
     reasons = [] if blessed else list(_failures(tfma.load_validation_result(uri)))

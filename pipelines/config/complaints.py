@@ -1,0 +1,98 @@
+"""The YAML parser's complaints in plain words, with what to do."""
+
+from __future__ import annotations
+
+import re
+
+from ruamel.yaml.composer import ComposerError, MaxDepthExceededError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
+
+from penstock.pipelines.config.braces import unmask
+from penstock.pipelines.config.limits import MAX_DEPTH, MAX_VALUES
+from penstock.pipelines.config.marks import Mark, Source
+from penstock.pipelines.config.problems import Problem
+
+_AT_THE_OPENING: list[tuple[str, str, str]] = [
+    (r"expected ',' or '}'", "this '{' is not closed", "add the missing '}' or ','"),
+    (r"expected ',' or '\]'", "this '[' is not closed", "add the missing ']' or ','"),
+    (r"found unexpected end of stream", "this quote is not closed", "add the closing quote"),
+]
+"""Complaints that ruamel makes far below the place that is wrong: pattern, our words, what to do."""
+
+_AT_THE_PLACE: list[tuple[str, str, str]] = [
+    (
+        r"mapping values are not allowed here",
+        "a ':' where no key can be",
+        "put text with ': ' in quotes, or check the indentation",
+    ),
+    (r"could not find expected ':'", "a key without its ':'", "write 'key: value'"),
+    (r"found character '(.)' that cannot start", r"a text cannot begin with '\1'", "put it in quotes"),
+    (
+        r"found undefined alias '(.*)'",
+        r"no anchor '&\1' stands before '*\1'",
+        "declare the anchor, or put it in quotes",
+    ),
+    (r"found unknown escape character '(.)'", r"'\\\1' is no escape in double quotes", "use single quotes"),
+    (
+        r"expected (<block end>|'<document start>')",
+        "this line does not continue the lines before it",
+        "check its indentation, and brackets and quotes above",
+    ),
+]
+
+
+class TooManyValuesError(MarkedYAMLError):
+    """The text holds more values than any real configuration."""
+
+
+def explained(error: YAMLError, source: Source) -> Problem:
+    """Return what the parser complains of as a located problem."""
+    if isinstance(error, ReaderError):
+        return unusable(source, error.position)
+    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
+        return Problem(f"not valid YAML: {error}", (), source.mark(0, 0))
+    mark = source.mark(error.problem_mark.line, error.problem_mark.column)
+    tab = _tab_before(mark, source)
+    if isinstance(error, TooManyValuesError):
+        message, hint = f"more than {MAX_VALUES:,} values", "split the file, or read the data in a step"
+    elif isinstance(error, MaxDepthExceededError):
+        message, hint = f"nested more than {MAX_DEPTH} levels deep", "name inner parts under 'vars'"
+    elif isinstance(error, ComposerError) and "single document" in str(error.context):
+        message, hint = "several YAML documents in one file", "keep one: remove what follows '---'"
+    elif tab is not None:
+        message, mark, hint = "a TAB in the indentation", tab, "indent with spaces"
+    else:
+        return _in_plain_words(error, mark, source)
+    return Problem(message, (), mark, hint=hint)
+
+
+def unusable(source: Source, index: int) -> Problem:
+    """Return the problem that the character at ``index`` cannot stand in a configuration."""
+    hint = "remove it, or write it as an escape in double quotes"
+    code = ord(source.text[index])
+    return Problem(f"the character U+{code:04X} cannot be used", (), source.mark_at(index), hint=hint)
+
+
+def _in_plain_words(error: MarkedYAMLError, mark: Mark, source: Source) -> Problem:
+    complaint, context = unmask(str(error.problem)), error.context_mark
+    for pattern, words, hint in _AT_THE_OPENING:
+        if context is not None and re.search(pattern, complaint):
+            return Problem(f"not valid YAML: {words}", (), source.mark(context.line, context.column), hint=hint)
+    for pattern, words, hint in _AT_THE_PLACE:
+        found = re.search(pattern, complaint)
+        if found:
+            return Problem(f"not valid YAML: {found.expand(words)}", (), mark, hint=hint)
+    begun = f" {error.context}" if error.context else ""
+    at = f" that begins at line {context.line + 1}" if begun and context else ""
+    return Problem(f"not valid YAML: {complaint}{unmask(begun)}{at}", (), mark)
+
+
+def _tab_before(mark: Mark, source: Source) -> Mark | None:
+    """Return the place of a TAB in the indentation of the line in question or the one before it."""
+    for number in range(max(0, mark.line - 2), mark.line):
+        line = source.lines[number]
+        indentation = line[: len(line) - len(line.lstrip())]
+        if "\t" in indentation:
+            return source.mark(number, indentation.index("\t"))
+    return None
