@@ -55,6 +55,9 @@ class PenstockError(Exception):
         details = [("received", self.received), ("expected", self.expected), ("next", self.hint)]
         return "\n".join([head, *(f"  {label}: {text}" for label, text in details if text)])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return from_dict, (self.to_dict(),)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the error as JSON-serializable data; :func:`from_dict` is its inverse."""
         keys = ("what", "where", "received", "expected", "hint")

@@ -59,7 +59,7 @@ class _Resolver:
         for rule in RULES:
             self._problems += rule(graph, self._document)
         if self._problems:
-            raise ConfigProblems(self._problems)
+            raise ConfigProblems(self._problems, self._document.file)
         return graph
 
     def _typed_step(self, name: str) -> Step | None:

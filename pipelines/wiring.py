@@ -43,7 +43,7 @@ class Wiring:
             inputs = self._declared_inputs(step)
             for port_name, port in step.type.inputs.items():
                 if port_name not in self._config.steps[name].inputs:
-                    wires = self._find(step, port_name, port, wired)
+                    wires = self._find(replace(step, inputs=inputs), port_name, port, wired)
                     inputs |= {port_name: wires} if wires else {}
             wired[name] = replace(step, inputs=inputs, after=tuple(self._after(name)))
         return self._ordered(wired)
@@ -108,6 +108,9 @@ class Wiring:
     def _find(self, step: Step, port_name: str, port: Port, wired: Mapping[str, Step]) -> tuple[Wire, ...]:
         """Return the automatic wire of an input, or nothing."""
         candidates = _candidates(port_name, port, wired)
+        if port.wiring == "resolved":
+            # A model is no baseline for itself.
+            candidates = [wire for wire in candidates if (wire,) not in step.inputs.values()]
         nearest = [wire for wire in candidates if _all_flow_into(wire, candidates, wired)]
         if len(nearest) == 1:
             return (nearest[0],)

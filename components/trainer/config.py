@@ -68,7 +68,7 @@ def _checked_strategy(value: Any) -> Any:
     if foreign:
         raise ValueError(
             f"strategy {name!r} has no option {', '.join(map(repr, foreign))}; "
-            f"allowed: {', '.join(sorted(allowed - {'name'})) or 'none besides the name'}"
+            f"allowed: {', '.join(sorted(allowed - {'name'})) or 'none besides name'}"
         )
     return options
 

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfx import types
-from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
-from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from penstock.components.trainer.train import SplitFiles, TrainRequest
 
 Artifacts = dict[str, list[types.Artifact]]
+_TF_EXAMPLE = "FORMAT_TF_EXAMPLE"
 KERAS_FOLDER = "Format-Keras"
 """Beside TFX's ``Format-Serving`` in the model artifact; holds ``model.keras``."""
 
@@ -101,13 +100,14 @@ def _files(examples: list[types.Artifact], split: str) -> tuple[str, ...]:
 
 
 def _require_tf_examples(artifact: types.Artifact) -> None:
-    payload = examples_utils.get_payload_format(artifact)
-    if payload != example_gen_pb2.FORMAT_TF_EXAMPLE:
+    # tfx.components.util.examples_utils would import all of TFX's components, which takes seconds.
+    payload = artifact.get_string_custom_property("payload_format") or _TF_EXAMPLE
+    if payload != _TF_EXAMPLE:
         raise ArtifactError(
             "the Trainer reads tf.Examples only",
             where=artifact.uri,
-            received=example_gen_pb2.PayloadFormat.Name(payload),
-            expected=example_gen_pb2.PayloadFormat.Name(example_gen_pb2.FORMAT_TF_EXAMPLE),
+            received=payload,
+            expected=_TF_EXAMPLE,
         )
 
 

@@ -2,14 +2,15 @@
 
 ``{epochs: ${vars.epochs}}`` is no YAML: inside braces, a plain text ends at the next brace, comma or colon. Such
 characters inside a ``${…}`` are therefore exchanged, one for one so that columns stay, before the text is parsed, and
-put back in the scalars. Text that was valid YAML keeps its meaning, for ``${`` never stands in it outside of scalars.
+put back in the scalars. A valid configuration keeps its meaning, for in YAML ``${`` stands inside of scalars only, and
+one that is not closed there is refused. An escaped ``$${`` in a flow mapping needs quotes.
 """
 
 from __future__ import annotations
 
 import re
 
-_REFERENCE = re.compile(r"\$\{[^{}\r\n]*\}")
+_REFERENCE = re.compile(r"""(?<!\$)\$\{(?:[^{}'"\r\n]|'[^'{}\r\n]*'|"[^"{}\r\n]*")*\}""")
 _SIGNIFICANT = "{}[],:#"
 # From the end of the last private-use plane; a text that really holds one of these is refused.
 _STAND_INS = "".join(chr(0x10FF00 + offset) for offset in range(len(_SIGNIFICANT)))

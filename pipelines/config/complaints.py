@@ -17,16 +17,17 @@ _AT_THE_OPENING: list[tuple[str, str, str]] = [
     (r"expected ',' or '}'", "this '{' is not closed", "add the missing '}' or ','"),
     (r"expected ',' or '\]'", "this '[' is not closed", "add the missing ']' or ','"),
     (r"found unexpected end of stream", "this quote is not closed", "add the closing quote"),
+    (r"could not find expected ':'", "a key without its ':'", "write 'key: value'"),
 ]
 """Complaints that ruamel makes far below the place that is wrong: pattern, our words, what to do."""
 
 _AT_THE_PLACE: list[tuple[str, str, str]] = [
+    (r"expected the node content", "a value is missing here", "add it, or put the text in quotes"),
     (
         r"mapping values are not allowed here",
         "a ':' where no key can be",
         "put text with ': ' in quotes, or check the indentation",
     ),
-    (r"could not find expected ':'", "a key without its ':'", "write 'key: value'"),
     (r"found character '(.)' that cannot start", r"a text cannot begin with '\1'", "put it in quotes"),
     (
         r"found undefined alias '(.*)'",

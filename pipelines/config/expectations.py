@@ -41,8 +41,7 @@ _BOUNDS = {
     "finite_number": "a finite number",
     "literal_error": "{expected}",
     "enum": "{expected}",
-    "union_tag_invalid": "{expected_tags}",
-    "union_tag_not_found": "a mapping with the key {discriminator}",
+    "union_tag_invalid": "one of {expected_tags}",
 }
 _LENGTHS = {
     "string_too_short": "at least {min_length} character",
@@ -63,7 +62,7 @@ def is_type_error(error: ErrorDetails) -> bool:
 def expectation(error: ErrorDetails) -> str | None:
     """Return what was expected; None when pydantic says it in a whole sentence of its own."""
     name = error["type"]
-    context = error.get("ctx", {})
+    context = {key: _as_whole(value) for key, value in error.get("ctx", {}).items()}
     if name == "string_pattern_mismatch":
         return RULES.get(context["pattern"], f"text that matches {context['pattern']}")
     if name == "string_too_short" and context["min_length"] == 1:
@@ -75,6 +74,10 @@ def expectation(error: ErrorDetails) -> str | None:
         return _TYPES.get(name) or _BOUNDS[name].format(**context)
     text, is_usual = _PYDANTIC_OPENING.subn("", error["msg"])
     return text if is_usual else None
+
+
+def _as_whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def remedy(error: ErrorDetails, value: Any) -> str | None:

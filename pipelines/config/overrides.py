@@ -100,6 +100,8 @@ def _new(node: Node, path: tuple[str, ...], depth: int, source: Source) -> Node:
     message = f"no key {quoted(path[depth])}{where(path[:depth], 'in') or ' at the top level'}"
     keys: list[str] = sorted(node.value)
     hint = did_you_mean(path[depth], keys)
+    if hint is None and not is_last and any(_matches(path[:depth], place) for place in _OPEN):
+        hint = f"set {dotted(path[: depth + 1])}={{…}} as a whole"
     raise SyntaxProblemError(Problem(message, path, source.mark(0, 0), expected=one_of(keys), hint=hint))
 
 

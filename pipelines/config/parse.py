@@ -100,6 +100,7 @@ class _Builder:
         self.source = source
         self.problems: list[Problem] = []
         self.count = 0
+        self.outermost: Mark | None = None
 
     def build(self, node: YamlNode, path: Path, parents: tuple[YamlNode, ...], key: Mark | None = None) -> Node:
         """Return the located tree below one YAML node."""
@@ -111,9 +112,10 @@ class _Builder:
             raise SyntaxProblemError(Problem(f"nested more than {MAX_DEPTH} levels deep", path, key or mark))
         if self.count > MAX_VALUES:
             message = f"aliases expand to more than {MAX_VALUES:,} values"
-            raise SyntaxProblemError(Problem(message, path, key or mark))
+            # The place of an alias is not known, that of the anchor is of no use; the outermost key is near.
+            raise SyntaxProblemError(Problem(message, path, self.outermost or mark))
         if isinstance(node, ScalarNode):
-            return self._scalar(node, path, mark if node.value or key is None else key, key)
+            return self._scalar(node, path, mark if node.value or node.style or key is None else key, key)
         build: Callable[..., Any] = self._mapping if isinstance(node, MappingNode) else self._sequence
         if node.tag != _CORE + ("map" if isinstance(node, MappingNode) else "seq"):
             return self._unknown_tag(node, path, mark, key)
@@ -145,6 +147,7 @@ class _Builder:
         children: dict[str, Node] = {}
         for key_node, value_node in node.value:
             mark = self._mark(key_node)
+            self.outermost = mark if len(parents) == 1 else self.outermost
             name = self._key(key_node, path, mark)
             if name is None:
                 continue

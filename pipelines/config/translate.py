@@ -71,7 +71,16 @@ def _located(document: Document, error: ErrorDetails, prefix: Path) -> _Finding:
             path = (*path, part)
         elif union is None:
             union, branch = path, part
+    tag = _tag_key(error)
+    path = path if tag is None else (*path, tag)
     return _Finding(error, path, is_key=error["type"] == "extra_forbidden", union=union, branch=branch)
+
+
+def _tag_key(error: ErrorDetails) -> str | None:
+    """Return the key that chooses a union's branch when it is what is wrong; pydantic locates that at the mapping."""
+    is_tag = error["type"] in ("union_tag_invalid", "union_tag_not_found")
+    name = str(error["ctx"]["discriminator"]).strip("'") if is_tag else ""
+    return name if name.isidentifier() else None
 
 
 def _holds(value: Any, part: str | int) -> bool:
@@ -119,6 +128,7 @@ def _problem(document: Document, finding: _Finding, model: type[BaseModel]) -> P
     by_type: dict[str, Callable[[Document, _Finding, type[BaseModel]], Problem]] = {
         "extra_forbidden": _unknown_key,
         "missing": _missing_key,
+        "union_tag_not_found": _missing_key,
         "value_error": _own_words,
         "assertion_error": _own_words,
     }
@@ -136,7 +146,8 @@ def _unknown_key(document: Document, finding: _Finding, model: type[BaseModel]) 
 def _missing_key(document: Document, finding: _Finding, model: type[BaseModel]) -> Problem:
     *above, name = finding.path
     path = tuple(above)
-    field = fields_at(model, finding.error["loc"][:-1]).get(str(name))
+    location = finding.error["loc"]
+    field = fields_at(model, location[:-1] if finding.error["type"] == "missing" else location).get(str(name))
     message = f"missing required key {quoted(str(name))}{where(path, 'in')}"
     return document.problem(path, message, key=True, expected=field.description if field else None)
 

@@ -31,7 +31,7 @@ def where(path: Path, preposition: str) -> str:
 def one_of(words: Collection[str]) -> str:
     """Return ``one of a, b, c``, with the end of a long list counted instead of shown."""
     if not words:
-        return "nothing"
+        return "no keys"
     shown = [_printable(word) for word in list(words)[:_LONGEST_LIST]]
     rest = len(words) - len(shown)
     return f"one of {', '.join(shown)}" + (f" and {rest} more" if rest else "")

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-import fasteners
+import portalocker
+from portalocker import LockFlags
 
 from penstock.errors import EnvironmentProblem
 
-_NAME = ".penstock.lock"
+_LOCK = ".penstock.lock"
 
 
 @contextmanager
@@ -29,33 +29,34 @@ def hold(root: Path, *, wait: bool) -> Iterator[None]:
     Raises:
         EnvironmentProblem: Another run holds the root, or it cannot be written.
     """
-    path = root / _NAME
+    path = root / _LOCK
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = fasteners.InterProcessLock(path)
-        held = lock.acquire(blocking=wait)
+        file = path.open("a+", encoding="utf-8")
     except OSError as error:
         raise EnvironmentProblem(
             f"the root cannot be written: {error.strerror or error}",
             where=str(root),
             hint="name another root:, or make this one writable",
         ) from error
-    if not held:
-        raise EnvironmentProblem(
-            f"another run uses this root{_holder(path)}",
-            where=str(root),
-            hint="wait for it with --wait, or use another root",
-        )
-    try:
-        path.write_text(json.dumps({"pid": os.getpid(), "since": time.time(), "command": sys.argv}), encoding="utf-8")
+    with file:
+        try:
+            portalocker.lock(file, LockFlags.EXCLUSIVE if wait else LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
+        except portalocker.LockException as error:
+            raise EnvironmentProblem(
+                f"another run uses this root{_holder(path)}",
+                where=str(root),
+                hint="wait for it with --wait, or use another root",
+            ) from error
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "since": time.time()}))
+        file.flush()
         yield
-    finally:
-        lock.release()
 
 
-def _holder(path: Path) -> str:
+def _holder(file: Path) -> str:
     try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
+        holder = json.loads(file.read_text(encoding="utf-8"))
         since = datetime.fromtimestamp(holder["since"]).astimezone()
         return f" (process {holder['pid']}, since {since:%H:%M:%S})"
     except (OSError, ValueError, KeyError):

@@ -24,7 +24,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NoReturn
 
-from penstock.errors import EnvironmentProblem, PenstockError, from_dict
+from penstock.errors import EnvironmentProblem, PenstockError
 from penstock.pipelines.runners.translate import translate
 
 PRELOAD = "penstock.pipelines.runners.preload"
@@ -63,7 +63,7 @@ class Task:
             ) from error
         self.process.join()
         if kind == "error":
-            raise from_dict(value)
+            raise value
         return value
 
     def stop(self, grace: float) -> None:
@@ -127,13 +127,13 @@ def _main(pipe: Connection, log: Path, project: Path, task: Callable[..., Any], 
     sys.path.insert(0, str(project))
     os.chdir(project)
     try:
-        message = ("result", task(*args))
+        message: tuple[str, Any] = ("result", task(*args))
     except PenstockError as error:
         traceback.print_exc()
-        message = ("error", error.to_dict())
+        message = ("error", error)
     except Exception as error:  # noqa: BLE001  The boundary: whatever a step raises is reported, never lost.
         traceback.print_exc()
-        message = ("error", translate(error).to_dict())
+        message = ("error", translate(error))
     pipe.send(message)
     pipe.close()
     sys.stdout.flush()

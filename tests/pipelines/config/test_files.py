@@ -30,7 +30,9 @@ def test_missing_file(project: Project) -> None:
 
 
 def test_missing_folder(project: Project) -> None:
-    assert "there is no file no/digits.yaml\n      next: the folder no cannot be listed either" in _refused("no/digits.yaml")
+    assert "there is no file no/digits.yaml\n      next: the folder no cannot be listed either" in _refused(
+        "no/digits.yaml"
+    )
 
 
 def test_a_directory(project: Project) -> None:
@@ -96,7 +98,9 @@ def test_an_empty_file(project: Project, text: str) -> None:
     assert problem.hint == "write 'pipeline', 'root' and 'steps'; `penstock init` makes an example"
 
 
-@pytest.mark.parametrize(("text", "received"), [("[1, 2]", "a list"), ("hello", "the text 'hello'"), ("5", "the integer 5")])
+@pytest.mark.parametrize(
+    ("text", "received"), [("[1, 2]", "a list"), ("hello", "the text 'hello'"), ("5", "the integer 5")]
+)
 def test_a_top_level_that_is_no_mapping(project: Project, text: str, received: str) -> None:
     assert project.only(text).message == f"the top level must be a mapping, received {received}"
 
@@ -169,7 +173,12 @@ def test_a_very_long_chain_stops(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("extends", "received"),
-    [("5", "the integer 5"), ("{a: 1}", "a mapping"), ("['']", "the text ''"), ("'${vars.base}'", "the text '${vars.base}'")],
+    [
+        ("5", "the integer 5"),
+        ("{a: 1}", "a mapping"),
+        ("['']", "the text ''"),
+        ("'${vars.base}'", "the text '${vars.base}'"),
+    ],
 )
 def test_extends_must_name_files(project: Project, extends: str, received: str) -> None:
     problem = project.only(f"extends: {extends}\n")

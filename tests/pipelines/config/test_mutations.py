@@ -44,10 +44,70 @@ steps:
 ENVIRON = {"LABEL": "hunter2-secret", "PATH": "/usr/bin"}
 TOKENS = [
     *["${", "}", "${vars.", "${env.LABEL}", "${vars.model}", "$${", "${root}", "${vars.model.units.0}", "${env.NONE}"],
-    *["&model", "*model", "*other", "!!python/object:os.system", "!!bool", "!!int", "!x", "<<: *model", "? ", "%YAML 1.1\n"],
-    *["---\n", "...\n", "\t", "  ", "\n", "- ", ": ", ", ", "[", "]", "{", "}", "'", '"', "|", ">", "#", "null", "~", "-_"],
-    *["yes", "0x", "0b_", "1e999", ".nan", ".inf", "9" * 30, "2020-01-01", "extends: p.yaml\n", "extends: q.yaml\n", "=", "<<"],
-    *["\\ud800", "\\U00110000", "\\x", "%41", "\u2028", "\x85", "\ufeff", "\x07", "é", "😀", "\U0010ff00", "._", "0o", "\r"],
+    *[
+        "&model",
+        "*model",
+        "*other",
+        "!!python/object:os.system",
+        "!!bool",
+        "!!int",
+        "!x",
+        "<<: *model",
+        "? ",
+        "%YAML 1.1\n",
+    ],
+    *[
+        "---\n",
+        "...\n",
+        "\t",
+        "  ",
+        "\n",
+        "- ",
+        ": ",
+        ", ",
+        "[",
+        "]",
+        "{",
+        "}",
+        "'",
+        '"',
+        "|",
+        ">",
+        "#",
+        "null",
+        "~",
+        "-_",
+    ],
+    *[
+        "yes",
+        "0x",
+        "0b_",
+        "1e999",
+        ".nan",
+        ".inf",
+        "9" * 30,
+        "2020-01-01",
+        "extends: p.yaml\n",
+        "extends: q.yaml\n",
+        "=",
+        "<<",
+    ],
+    *[
+        "\\ud800",
+        "\\U00110000",
+        "\\x",
+        "%41",
+        "\u2028",
+        "\x85",
+        "\ufeff",
+        "\x07",
+        "é",
+        "😀",
+        "\U0010ff00",
+        "._",
+        "0o",
+        "\r",
+    ],
 ]
 lines_of_text = VALID.splitlines(keepends=True)
 positions = st.integers(min_value=0, max_value=len(VALID))
@@ -73,8 +133,12 @@ def _change_lines(text: str, first: int, second: int, kind: str) -> str:
     return "".join(lines) or "\n"
 
 
-texts = st.one_of(st.sampled_from(TOKENS), st.sampled_from(words), st.text(max_size=8), st.text(string.punctuation, max_size=4))
-insertions = st.builds(lambda at, new, cut: lambda text: _splice(text, at, new, cut), positions, texts, st.integers(0, 12))
+texts = st.one_of(
+    st.sampled_from(TOKENS), st.sampled_from(words), st.text(max_size=8), st.text(string.punctuation, max_size=4)
+)
+insertions = st.builds(
+    lambda at, new, cut: lambda text: _splice(text, at, new, cut), positions, texts, st.integers(0, 12)
+)
 line_changes = st.builds(
     lambda first, second, kind: lambda text: _change_lines(text, first, second, kind),
     line_numbers,
@@ -82,11 +146,15 @@ line_changes = st.builds(
     st.sampled_from(["delete", "duplicate", "swap", "indent"]),
 )
 replacements = st.builds(
-    lambda old, new: lambda text: text.replace(old, new), st.sampled_from(words), st.one_of(texts, st.sampled_from(words))
+    lambda old, new: lambda text: text.replace(old, new),
+    st.sampled_from(words),
+    st.one_of(texts, st.sampled_from(words)),
 )
 mutations = st.lists(st.one_of(insertions, line_changes, replacements), min_size=1, max_size=4)
 segments = st.one_of(
-    st.sampled_from(["steps", "trainer", "with", "epochs", "vars", "beam", "options", "0", "1", "metadata", "sqlite", "root", "x"]),
+    st.sampled_from(
+        ["steps", "trainer", "with", "epochs", "vars", "beam", "options", "0", "1", "metadata", "sqlite", "root", "x"]
+    ),
     st.text(max_size=5),
 )
 overrides = st.builds(
@@ -106,14 +174,18 @@ def _check(file: Path, arguments: Sequence[str] = ()) -> None:
     try:
         loaded = load(file, arguments, ENVIRON)
     except ConfigProblems as error:
-        assert error.problems
-        assert len(set(error.problems)) == len(error.problems)
-        for problem in error.problems:
-            _check_place(problem, file)
-        assert "hunter2" not in str(error) + str(error.to_dict())
-    else:
-        assert loaded.config.steps
-        assert Path(loaded.root).is_absolute() or "://" in loaded.root
+        return _check_problems(error, file)
+    assert loaded.config.steps
+    assert Path(loaded.root).is_absolute() or "://" in loaded.root
+    return None
+
+
+def _check_problems(error: ConfigProblems, file: Path) -> None:
+    assert error.problems
+    assert len(set(error.problems)) == len(error.problems)
+    for problem in error.problems:
+        _check_place(problem, file)
+    assert "hunter2" not in str(error) + str(error.to_dict())
 
 
 def _check_place(problem: Problem, file: Path) -> None:
@@ -197,4 +269,8 @@ def _yaml(value: Any) -> str:
         return "[" + ", ".join(map(_yaml, value)) + "]"
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
-    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if value is None or value in (0, 1) else str(value)
+    return (
+        {None: "null", True: "true", False: "false"}.get(value, str(value))
+        if value is None or value in (0, 1)
+        else str(value)
+    )

@@ -70,6 +70,10 @@ def test_references_need_no_quotes_in_flow_mappings() -> None:
     assert _data(text) == {"a": {"b": "${root}/x", "c": ["${env.A:1, 2}", "${vars.x}"], "d": "${y}"}}
 
 
+def test_quotes_behind_an_open_reference_still_end_the_text() -> None:
+    assert _data("[{a: '${x'}, '$${y', 'z}', ${env.A:'b, c'}]") == [{"a": "${x"}, "$${y", "z}", "${env.A:'b, c'}"]
+
+
 def test_columns_count_characters_behind_references() -> None:
     _, places = flatten(parse(Source("x", "é: {a: ${vars.b}, c: 1}\n"))[0])
     assert (places.values["é", "c"].line, places.values["é", "c"].column) == (1, 22)
@@ -77,13 +81,18 @@ def test_columns_count_characters_behind_references() -> None:
 
 
 REFUSED = {
-    "a: b: c\n": ("1:5", "not valid YAML: a ':' where no key can be", "put text with ': ' in quotes, or check the indentation"),
+    "a: b: c\n": (
+        "1:5",
+        "not valid YAML: a ':' where no key can be",
+        "put text with ': ' in quotes, or check the indentation",
+    ),
     "a: 1\nb\nc: 2\n": ("2:1", "not valid YAML: a key without its ':'", "write 'key: value'"),
     "a: [1\nb: 2\n": ("1:4", "not valid YAML: this '[' is not closed", "add the missing ']' or ','"),
     "a: {x: 1\nb: 2\n": ("1:4", "not valid YAML: this '{' is not closed", "add the missing '}' or ','"),
     'a: "x\nb: 2': ("1:4", "not valid YAML: this quote is not closed", "add the closing quote"),
     "a: @x\n": ("1:4", "not valid YAML: a text cannot begin with '@'", "put it in quotes"),
     'a: "\\q"\n': ("1:6", "not valid YAML: '\\q' is no escape in double quotes", "use single quotes"),
+    "a: ]\n": ("1:4", "not valid YAML: a value is missing here", "add it, or put the text in quotes"),
     "a: *x\n": ("1:4", "not valid YAML: no anchor '&x' stands before '*x'", "declare the anchor, or put it in quotes"),
     "a:\n  - b\n c: d\n": (
         "3:2",
@@ -92,8 +101,10 @@ REFUSED = {
     ),
     "a: |x\n  y\n": (
         "1:5",
-        "not valid YAML: expected chomping or indentation indicators, but found 'x' while scanning a block scalar that "
-        "begins at line 1",
+        (
+            "not valid YAML: expected chomping or indentation indicators, but found 'x' while scanning a block scalar "
+            "that begins at line 1"
+        ),
         None,
     ),
     '"\\UFFFFFFFF": 1\n': ("1:1", "not valid YAML: a damaged escape, tag or directive after this place", None),
@@ -101,12 +112,16 @@ REFUSED = {
     "a:\n  b: 1\n  \tc: 1\n": ("3:3", "a TAB in the indentation", "indent with spaces"),
     "a: 1\n---\nb: 2\n": ("2:1", "several YAML documents in one file", "keep one: remove what follows '---'"),
     "a: \x07\n": ("1:4", "the character U+0007 cannot be used", "remove it, or write it as an escape in double quotes"),
-    "\U0010ff00: 1\n": ("1:1", "the character U+10FF00 cannot be used", "remove it, or write it as an escape in double quotes"),
+    "\U0010ff00: 1\n": (
+        "1:1",
+        "the character U+10FF00 cannot be used",
+        "remove it, or write it as an escape in double quotes",
+    ),
     "a: &x {b: *x}\n": ("1:8", "an alias refers to a value that holds it", None),
     "a: " + "[" * 60 + "]" * 60: ("1:53", "nested more than 50 levels deep", "name inner parts under 'vars'"),
     "- 1\n" * 10_000: ("10000:3", "more than 10,000 values", "split the file, or read the data in a step"),
     "a: &a [0,0,0,0,0,0,0,0,0,0]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"
-    "d: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n": ("1:20", "aliases expand to more than 10,000 values", None),
+    "d: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n": ("4:1", "aliases expand to more than 10,000 values", None),
 }
 
 

@@ -1,0 +1,46 @@
+"""Fixtures that several packages' tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from penstock.pipelines.config import ConfigProblems, load
+from penstock.pipelines.graph import Graph
+from penstock.pipelines.resolve import resolve
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+class Project:
+    """A user's project in a temporary folder: files, a pipeline file, and what Penstock says about it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.write("pyproject.toml", "")
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def pipeline(self, steps: str, *, top: str = "pipeline: p\nroot: runs\n") -> Path:
+        return self.write("p.yaml", f"{top}steps:\n{steps}")
+
+    def graph(self, steps: str, **kwargs: str) -> Graph:
+        return resolve(load(self.pipeline(steps, **kwargs), environ={}))
+
+    def problems(self, steps: str, **kwargs: str) -> str:
+        with pytest.raises(ConfigProblems) as raised:
+            self.graph(steps, **kwargs)
+        return str(raised.value)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.chdir(tmp_path)
+    return Project(tmp_path)
+
+

@@ -1,0 +1,64 @@
+"""Rules about the data that a pipeline reads."""
+
+import pytest
+
+CSV = "  examples: {component: CsvExampleGen, with: {input_base: data}}\n"
+SPLITS = (
+    "  examples: {component: ImportExampleGen, with: {input_base: data, input_config: "
+    "{splits: [{name: train, pattern: 'train-*'}, {name: eval, pattern: 'eval-*'}]}}}\n"
+)
+
+
+def test_a_folder_that_is_not_there(project):
+    text = project.problems(CSV)
+    assert "the data folder of step 'examples' is not there" in text
+    assert f"received: {project.folder}/data" in text
+    assert f"paths are relative to {project.folder}" in text
+
+
+def test_a_file_in_place_of_the_folder(project):
+    project.write("data", "x")
+    assert "the data folder of step 'examples' is a file, not a folder" in project.problems(CSV)
+
+
+def test_an_empty_folder(project):
+    (project.folder / "data").mkdir()
+    assert f"'{project.folder}/data' holds no files" in project.problems(CSV)
+
+
+def test_a_split_without_files_names_what_is_there(project):
+    project.write("data/train-0.gz", "x")
+    text = project.problems(SPLITS)
+    assert "no file for split 'eval' of step 'examples'" in text
+    assert "the folder holds train-0.gz" in text
+
+
+def test_data_behind_a_url_is_left_alone(project):
+    assert project.graph("  e: {component: CsvExampleGen, with: {input_base: 'gs://bucket/rows'}}\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "rows.csv has no header: the file is empty"),
+        ("1,2,3\n4,5,6\n", "rows.csv has no header: its first line holds only numbers"),
+        ("a,,c\n1,2,3\n", "rows.csv has no header: a cell of its first line is empty"),
+        ("a,b,a\n1,2,3\n", "rows.csv has no header: its first line repeats a"),
+        ("a,b\n", "rows.csv has a header and no rows"),
+    ],
+)
+def test_a_csv_file_without_header_or_rows(project, content, message):
+    project.write("data/rows.csv", content)
+    assert message in project.problems(CSV)
+
+
+def test_csv_files_with_different_headers(project):
+    project.write("data/a.csv", "x,y\n1,2\n")
+    project.write("data/b.csv", "x,z\n1,2\n")
+    assert f"{project.folder}/data/b.csv and {project.folder}/data/a.csv have different headers" in project.problems(CSV)
+
+
+def test_a_csv_file_that_is_no_text(project):
+    (project.folder / "data").mkdir()
+    (project.folder / "data/rows.csv").write_bytes(b"\xff\xfe\x00a")
+    assert "rows.csv cannot be read as CSV" in project.problems(CSV)

@@ -1,0 +1,60 @@
+"""Exceptions of libraries and user code become one clear error."""
+
+import errno
+
+from penstock.errors import ArtifactError, EnvironmentProblem, PenstockError, UserCodeError
+from penstock.pipelines.runners.translate import translate
+
+
+def raised(function):
+    try:
+        function()
+    except Exception as error:
+        return translate(error)
+    raise AssertionError("nothing was raised")
+
+
+def test_an_exception_from_user_code_shows_the_users_frames(project):
+    file = project.write("code.py", "def outer():\n    inner()\n\ndef inner():\n    raise ValueError('no such column')\n")
+    namespace = {}
+    exec(compile(file.read_text(), str(file), "exec"), namespace)
+    error = raised(namespace["outer"])
+    assert isinstance(error, UserCodeError)
+    assert error.what == "your code raised ValueError: no such column"
+    assert [(frame.function, frame.line) for frame in error.frames[-2:]] == [("outer", 2), ("inner", 5)]
+
+
+def test_our_own_error_inside_another_comes_out():
+    def fail():
+        try:
+            raise ArtifactError("split 'eval' is empty", where="trainer")
+        except ArtifactError as error:
+            raise RuntimeError("executor failed") from error
+
+    assert str(raised(fail)) == "trainer: split 'eval' is empty"
+
+
+def test_a_full_disk():
+    def fail():
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/model/saved_model.pb")
+
+    error = raised(fail)
+    assert isinstance(error, EnvironmentProblem)
+    assert str(error).startswith("runs/model/saved_model.pb: No space left on device")
+    assert "finished steps are kept" in str(error)
+
+
+def test_a_full_disk_as_tensorflow_tells_it():
+    error = translate(RuntimeError("ResourceExhausted: /x/variables; No space left on device [Op:Save]"))
+    assert error.what == "No space left on device"
+
+
+def test_beams_packed_traceback_is_one_line():
+    message = "Traceback (most recent call last):\n  File 'x', line 1\nValueError: bad row [while running 'Parse']\n"
+    error = translate(RuntimeError(message))
+    assert type(error) is PenstockError
+    assert error.what == "ValueError: bad row [while running 'Parse']"
+
+
+def test_an_exception_without_a_message_is_named():
+    assert translate(KeyError()).what == "KeyError"

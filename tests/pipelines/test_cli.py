@@ -1,0 +1,116 @@
+"""The command line: messages, JSON, exit codes."""
+
+import json
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+from penstock.errors import PenstockError
+from penstock.pipelines.cli.app import app, main
+from penstock.version import __version__
+
+COMMANDS = ["validate", "plan", "run", "init", "doctor", "schema"]
+STEPS = "  examples: {component: CsvExampleGen, with: {input_base: data}}\n"
+
+
+def invoke(*args):
+    return CliRunner().invoke(app, list(args))
+
+
+@pytest.fixture
+def valid(project):
+    project.write("data/rows.csv", "x,label\n1,0\n")
+    return project.pipeline(STEPS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command):
+    answer = invoke(command, "--help")
+    assert answer.exit_code == 0
+    assert f"Example: penstock {command}" in answer.output
+
+
+def test_version():
+    assert invoke("--version").output == f"penstock {__version__}\n"
+
+
+def test_validate_says_what_is_there(valid):
+    answer = invoke("validate", str(valid))
+    assert answer.exit_code == 0
+    assert answer.output == f"{valid}: p is valid, 1 steps: examples\n"
+
+
+def test_validate_as_json(valid):
+    answer = invoke("validate", str(valid), "--json")
+    assert json.loads(answer.output) == {"valid": True, "pipeline": "p", "steps": ["examples"], "open": []}
+
+
+def test_a_wrong_config_exits_with_2(project, monkeypatch, capsys):
+    file = project.pipeline("  e: {component: CsvExampleGn}\n")
+    monkeypatch.setattr("sys.argv", ["penstock", "validate", str(file)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    errors = capsys.readouterr().err
+    assert "p.yaml:4:18: unknown component 'CsvExampleGn'" in errors
+    assert "did you mean 'CsvExampleGen'?" in errors
+
+
+def test_a_wrong_config_as_json(project):
+    file = project.pipeline("  e: {component: CsvExampleGn}\n")
+    answer = invoke("validate", str(file), "--json")
+    assert answer.exit_code == 2
+    (problem,) = json.loads(answer.output)["error"]["problems"]
+    assert (problem["line"], problem["column"], problem["path"]) == (4, 18, "steps.e.component")
+
+
+def test_set_reaches_the_config(valid):
+    answer = invoke("validate", str(valid), "--set", "pipeline=other")
+    assert "other is valid" in answer.output
+
+
+def test_a_steps_component_that_was_not_looked_into_is_named(valid, project):
+    project.write("parts.py", "from tfx.dsl.component.experimental.decorators import component\n@component\ndef keep() -> None: ...\n")
+    project.pipeline(STEPS + "  mine: {component: parts.keep}\n")
+    assert "Not looked into, as that means importing them: mine" in invoke("validate", str(valid)).output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--from", "example"], "no step 'example'"),
+        (["--only", "nothing"], "no step 'nothing'"),
+        (["--from", "examples", "--only", "examples"], "--from and --only exclude each other"),
+    ],
+)
+def test_a_selection_that_cannot_be_followed(valid, options, message):
+    answer = invoke("run", str(valid), *options)
+    assert isinstance(answer.exception, PenstockError)
+    assert answer.exception.exit_code == 2
+    assert message in str(answer.exception)
+
+
+def test_only_must_not_leave_out_what_lies_between(project):
+    project.write("data/rows.csv", "x,label\n1,0\n")
+    file = project.pipeline(STEPS + "  statistics: {component: StatisticsGen}\n  schema: {component: SchemaGen}\n")
+    answer = invoke("run", str(file), "--only", "examples", "--only", "schema")
+    assert "--only leaves out statistics, which lies between the chosen steps" in str(answer.exception)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_root_that_cannot_be_written(valid, project):
+    (project.folder / "locked").mkdir(mode=0o500)
+    answer = invoke("run", str(valid), "--set", "root=locked/runs")
+    assert "the root cannot be written" in str(answer.exception)
+
+
+def test_a_root_below_a_file(valid, project):
+    project.write("file", "")
+    answer = invoke("run", str(valid), "--set", "root=file/runs")
+    assert "the root cannot be written: Not a directory" in str(answer.exception)
+
+
+def test_doctor_as_json():
+    findings = json.loads(invoke("doctor", "--json").output)
+    assert {"interpreter", "lock", "C library", "disk", "Java"} <= {finding["check"] for finding in findings}

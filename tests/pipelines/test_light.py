@@ -1,0 +1,51 @@
+"""What is checked without TensorFlow never imports it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+HEAVY = {"tensorflow", "tfx", "apache_beam", "keras", "numpy", "tensorflow_model_analysis", "ml_metadata", "google.protobuf"}
+SCRIPT = """
+import json, sys
+sys.argv[0] = "penstock"
+from penstock.pipelines.cli.app import app
+try:
+    app()
+except SystemExit as end:
+    code = end.code
+print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
+"""
+
+
+
+@pytest.mark.parametrize(
+    "command", [["validate", "p.yaml"], ["schema"], ["doctor"], ["--version"], ["run", "--help"], ["init", "new"]]
+)
+def test_light_commands_import_nothing_heavy(project, command):
+    project.write("data/rows.csv", "x,label\n1,0\n")
+    project.write("code.py", "def build_model(context): ...\n")
+    project.pipeline(
+        "  examples: {component: CsvExampleGen, with: {input_base: data}}\n"
+        "  trainer: {component: Trainer, with: {model_fn: code.build_model, label: label}}\n"
+        "  pusher: {component: Pusher, with: {destination: {directory: out}}}\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *command], cwd=project.folder, capture_output=True, text=True, check=True
+    )
+    code, modules = json.loads(ended.stderr.splitlines()[-1])
+    assert code == 0, ended.stdout
+    assert HEAVY.isdisjoint(modules)
+
+
+def test_validate_needs_no_rich(project):
+    project.write("data/rows.csv", "x,label\n1,0\n")
+    project.pipeline("  examples: {component: CsvExampleGen, with: {input_base: data}}\n")
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "validate", "p.yaml"], cwd=project.folder, capture_output=True, text=True, check=True
+    )
+    assert "rich" not in json.loads(ended.stderr.splitlines()[-1])[1]
+
+

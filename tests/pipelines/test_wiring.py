@@ -1,0 +1,147 @@
+"""Inputs find their producers, and say so when they cannot."""
+
+import pytest
+
+from penstock.pipelines.graph import Wire
+from tests.conftest import Project
+
+DATA = """
+  examples: {component: CsvExampleGen, with: {input_base: data}}
+  statistics: {component: StatisticsGen}
+  schema: {component: SchemaGen}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _data(project: Project) -> None:
+    project.write("data/rows.csv", "x,label\n1,0\n")
+    project.write("code.py", "def build_model(context): ...\ndef preprocess(inputs): ...\n")
+
+
+TRANSFORM = "  transform: {component: Transform, with: {preprocessing_fn: code.preprocess}}\n"
+
+
+def trainer(name: str = "trainer", **extra: str) -> str:
+    more = "".join(f", {key}: {value}" for key, value in extra.items())
+    return f"  {name}: {{component: Trainer, with: {{model_fn: code.build_model, label: label}}{more}}}\n"
+
+
+EVALUATOR = "  evaluator: {component: Evaluator, with: {eval_config: {}}}\n"
+PUSHER = "  pusher: {component: Pusher, with: {destination: {directory: out}}}\n"
+
+
+def test_every_input_of_a_usual_pipeline_finds_its_producer(project):
+    graph = project.graph(DATA + TRANSFORM + trainer() + EVALUATOR + PUSHER)
+    wires = {name: {key: str(w[0]) for key, w in step.inputs.items()} for name, step in graph.steps.items()}
+    assert wires["statistics"] == {"examples": "examples.examples"}
+    assert wires["transform"] == {"examples": "examples.examples", "schema": "schema.schema"}
+    assert wires["trainer"] == {
+        "examples": "examples.examples",
+        "transformed_examples": "transform.transformed_examples",
+        "transform_graph": "transform.transform_graph",
+        "schema": "schema.schema",
+    }
+    assert wires["evaluator"] == {"examples": "examples.examples", "model": "trainer.model", "schema": "schema.schema"}
+    assert wires["pusher"] == {"model": "trainer.model", "model_blessing": "evaluator.blessing"}
+
+
+def test_two_producers_are_an_error_that_lists_them(project):
+    text = project.problems(DATA + trainer("small") + trainer("large") + EVALUATOR)
+    assert "input 'model' (Model) of step 'evaluator' could come from 2 outputs" in text
+    assert "expected: one of small.model, large.model" in text
+    assert "next: say which, such as inputs: {model: large.model}" in text
+
+
+def test_a_declared_wire_settles_it(project):
+    evaluator = "  evaluator: {component: Evaluator, inputs: {model: small.model}, with: {eval_config: {}}}\n"
+    graph = project.graph(DATA + trainer("small") + trainer("large") + evaluator)
+    assert graph.steps["evaluator"].inputs["model"] == (Wire("small", "model"),)
+
+
+def test_the_producer_that_all_others_flow_into_is_the_nearest(project):
+    second = "  schema2: {component: SchemaGen, inputs: {statistics: again.statistics}}\n"
+    again = "  again: {component: StatisticsGen, inputs: {schema: schema.schema}}\n"
+    graph = project.graph(DATA + again + second + "  validator: {component: ExampleValidator}\n")
+    assert str(graph.steps["validator"].inputs["schema"][0]) == "schema2.schema"
+    assert str(graph.steps["validator"].inputs["statistics"][0]) == "again.statistics"
+
+
+def test_a_missing_wire_names_what_would_give_it(project):
+    text = project.problems("  examples: {component: CsvExampleGen, with: {input_base: data}}\n  schema: {component: SchemaGen}\n")
+    assert "nothing feeds input 'statistics' (ExampleStatistics) of step 'schema' (SchemaGen)" in text
+    assert "add a step that gives ExampleStatistics: StatisticsGen" in text
+
+
+def test_a_producer_that_comes_later_is_named(project):
+    text = project.problems(
+        "  examples: {component: CsvExampleGen, with: {input_base: data}}\n"
+        "  schema: {component: SchemaGen}\n  statistics: {component: StatisticsGen}\n"
+    )
+    assert "move statistics before schema, or write inputs: {statistics: statistics.statistics}" in text
+
+
+def test_a_baseline_comes_from_a_resolver_only(project):
+    resolver = "  baseline: {component: Resolver, with: {strategy: latest_blessed}}\n"
+    without = project.graph(DATA + trainer() + EVALUATOR)
+    assert "baseline_model" not in without.steps["evaluator"].inputs
+    graph = project.graph(DATA + resolver + trainer() + EVALUATOR + PUSHER)
+    assert str(graph.steps["evaluator"].inputs["baseline_model"][0]) == "baseline.model"
+    assert str(graph.steps["evaluator"].inputs["model"][0]) == "trainer.model"
+    assert str(graph.steps["pusher"].inputs["model_blessing"][0]) == "evaluator.blessing"
+
+
+def test_an_old_blessing_never_gates_a_new_model(project):
+    resolver = "  baseline: {component: Resolver, with: {strategy: latest_blessed}}\n"
+    graph = project.graph(DATA + resolver + trainer() + PUSHER)
+    assert "model_blessing" not in graph.steps["pusher"].inputs
+
+
+def test_a_resolved_model_feeds_a_step_that_nothing_else_can(project):
+    steps = "  latest: {component: Resolver, with: {strategy: latest, artifacts: {model: Model}}}\n"
+    graph = project.graph(DATA + steps + "  scores: {component: BulkInferrer}\n")
+    assert str(graph.steps["scores"].inputs["model"][0]) == "latest.model"
+
+
+@pytest.mark.parametrize(
+    ("wire", "message"),
+    [
+        ("nowhere.model", "no step 'nowhere'"),
+        ("schema.schemas", "step 'schema' (SchemaGen) has no output 'schemas'"),
+        ("schema.schema", "'model' takes Model, but schema.schema is Schema"),
+        ("off.model", "step 'off' is disabled"),
+    ],
+)
+def test_a_wrong_wire_says_what_is_wrong(project, wire, message):
+    evaluator = f"  evaluator: {{component: Evaluator, inputs: {{model: {wire}}}, with: {{eval_config: {{}}}}}}\n"
+    text = project.problems(DATA + trainer() + trainer("off", enabled="false") + evaluator)
+    assert message in text
+    assert "p.yaml:10:53" in text
+
+
+def test_an_unknown_input_names_the_inputs(project):
+    text = project.problems(DATA + "  v: {component: ExampleValidator, inputs: {schemas: schema.schema}}\n")
+    assert "ExampleValidator has no input 'schemas'" in text
+    assert "did you mean 'schema'?" in text
+
+
+def test_a_cycle_is_printed(project):
+    text = project.problems(DATA + trainer("a", after="[b]") + trainer("b", after="[a]"))
+    assert "steps wait for each other: a → b → a" in text or "steps wait for each other: b → a → b" in text
+
+
+def test_after_orders_steps_that_no_wire_connects(project):
+    graph = project.graph(DATA + "  validator: {component: ExampleValidator}\n" + trainer(after="[validator]"))
+    assert "validator" in graph.steps["trainer"].upstream
+    assert "no step 'validatr'" in project.problems(DATA + trainer(after="[validatr]"))
+
+
+def test_downstream_steps_follow_every_wire(project):
+    graph = project.graph(DATA + TRANSFORM + trainer() + EVALUATOR + PUSHER)
+    assert graph.downstream(frozenset(["trainer"])) == {"trainer", "evaluator", "pusher"}
+
+
+def test_raw_examples_are_asked_for_where_transformed_ones_are_given(project):
+    wired = trainer(inputs="{examples: transform.transformed_examples}")
+    text = project.problems(DATA + TRANSFORM + wired)
+    assert "takes raw examples, and transform.transformed_examples is transformed" in text
+    assert "write inputs: {transformed_examples: transform.transformed_examples}" in text
