@@ -77,7 +77,7 @@ class ArtifactError(PenstockError):
     cause = "artifact"
 
 
-class EnvironmentProblem(PenstockError):
+class EnvironmentProblem(PenstockError):  # noqa: N818  EnvironmentError is Python's own name for OSError.
     """The machine is at fault: no permission, no space, a missing or conflicting package."""
 
     cause = "environment"
@@ -103,6 +103,7 @@ class UserCodeError(PenstockError):
         return "\n".join([super().__str__(), *(["  your code:"] if lines else []), *lines])
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the error, frames included, as JSON-serializable data."""
         return {**super().to_dict(), "frames": [asdict(frame) for frame in self.frames]}
 
 

@@ -71,7 +71,9 @@ def compile_graph(graph: Graph) -> Any:
 def _node(step: Step, nodes: Mapping[str, Any]) -> Any:
     if isinstance(step.config, ResolverConfig):
         return _resolver(step, step.config)
-    arguments = {name: _channel([nodes[w.step].outputs[w.output] for w in wires]) for name, wires in step.inputs.items()}
+    arguments: dict[str, Any] = {
+        name: _channel([nodes[wire.step].outputs[wire.output] for wire in wires]) for name, wires in step.inputs.items()
+    }
     if step.config is not None:
         arguments["config"] = step.config
     for name, value in step.parameters.items():

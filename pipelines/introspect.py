@@ -6,7 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from penstock.errors import ConfigError
 from penstock.pipelines.catalog import hints
@@ -141,7 +141,7 @@ def _value_type(annotation: Any) -> ValueType:
     if origin is dict:
         return ValueType("map", _value_type(inner[1]))
     if inspect.isclass(arg) and issubclass(arg, Message):
-        return ValueType("proto", message=arg.DESCRIPTOR.full_name)
+        return ValueType("proto", message=cast("Any", arg).DESCRIPTOR.full_name)
     if getattr(arg, "__name__", "") == "StatsOptions":
         return ValueType("proto", message=f"{arg.__module__}.StatsOptions")
     return ValueType("any")

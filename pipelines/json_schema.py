@@ -79,20 +79,27 @@ def _value(value: ValueType) -> dict[str, Any]:
     return {"anyOf": [_plain(value), _SUBSTITUTION, {"type": "null"}]}
 
 
+_SCALARS: Mapping[str, dict[str, Any]] = {
+    "bool": {"type": "boolean"},
+    "int": {"type": "integer"},
+    "float": {"type": "number"},
+    "str": {"type": "string"},
+    "function": {"type": "string", "description": "Import path of a function."},
+    "path": {"type": "string", "description": "Path relative to the project, or a URL."},
+    "any": {},
+}
+
+
 def _plain(value: ValueType) -> dict[str, Any]:
+    item = value.item or ValueType("any")
     match value.kind:
         case "list":
-            return {"type": "array", "items": _value(value.item or ValueType("any"))}
+            return {"type": "array", "items": _value(item)}
         case "map":
-            return {"type": "object", "additionalProperties": _value(value.item or ValueType("any"))}
+            return {"type": "object", "additionalProperties": _value(item)}
         case "proto":
             return {"$ref": f"#/$defs/{value.message}"}
         case "enum":
             return {"enum": [*value.values, *value.values.values()]}
-        case "any":
-            return {}
-        case "function":
-            return {"type": "string", "description": "Import path of a function."}
-        case "path":
-            return {"type": "string", "description": "Path relative to the project, or a URL."}
-    return {"type": {"bool": "boolean", "int": "integer", "float": "number"}.get(value.kind, "string")}
+        case _:
+            return dict(_SCALARS[value.kind])

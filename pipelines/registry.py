@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from penstock.closest import did_you_mean
 from penstock.errors import ConfigError
 from penstock.pipelines.catalog import ComponentType, load_components
-from penstock.closest import did_you_mean
 from penstock.pipelines.resolver import RESOLVER
 from penstock.pipelines.static_import import locate
 

@@ -142,5 +142,3 @@ class _Resolver:
             value = self._config.steps[name].with_.get(key)
             if parameter.type.kind == "function" and isinstance(value, str):
                 yield value
-
-

@@ -12,8 +12,8 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Literal
 
-from penstock.errors import ConfigError
 from penstock.closest import did_you_mean
+from penstock.errors import ConfigError
 
 Kind = Literal["function", "component function", "class", "value", "unknown"]
 

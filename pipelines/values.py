@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from penstock.closest import did_you_mean
 from penstock.errors import ConfigError
 from penstock.pipelines.catalog import Parameter, ValueType, load_protos
-from penstock.closest import did_you_mean
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.static_import import locate
 
@@ -33,7 +33,8 @@ def check_parameters(
             yield from check_value(document, (*path, name), value, declared[name].type)
     for name, parameter in declared.items():
         if parameter.required and name not in given:
-            yield document.problem(path, f"missing required key '{name}' in {_dotted(path)}", expected=str(parameter.type))
+            message = f"missing required key '{name}' in {_dotted(path)}"
+            yield document.problem(path, message, expected=str(parameter.type))
 
 
 def check_value(document: Document, path: Path, value: Any, expected: ValueType) -> Iterator[Problem]:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
-from penstock.pipelines.catalog import Port
 from penstock.closest import did_you_mean
+from penstock.pipelines.catalog import Port
 from penstock.pipelines.config import Document, PipelineConfig, Problem
 from penstock.pipelines.graph import Step, Wire
 
@@ -132,7 +132,8 @@ class Wiring:
         return bool(self._untyped) or any(step.type.open for step in wired.values())
 
     def _missing(self, path: tuple[str, ...], step: Step, port_name: str, port: Port) -> None:
-        later = [f"{s.name}.{key}" for s in self._steps.values() for key in _of_type(s, port.type) if s.name != step.name]
+        others = [other for other in self._steps.values() if other.name != step.name]
+        later = [f"{other.name}.{key}" for other in others for key in _of_type(other, port.type)]
         self._report(
             path,
             f"nothing feeds input '{port_name}' ({port.type}) of step '{step.name}' ({step.type.name})",

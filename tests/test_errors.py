@@ -4,7 +4,15 @@ import pickle
 
 import pytest
 
-from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem, Frame, PenstockError, UserCodeError, from_dict
+from penstock.errors import (
+    ArtifactError,
+    ConfigError,
+    EnvironmentProblem,
+    Frame,
+    PenstockError,
+    UserCodeError,
+    from_dict,
+)
 
 ERRORS = [
     PenstockError("it failed"),

@@ -27,8 +27,7 @@ SHORT_NAMES = {
     "Pusher": "penstock.components.pusher.component.Pusher",
 }
 BY_PATH = [
-    f"tfx.components.{name}"
-    for name in ("DistributionValidator", "ExampleDiff", "InfraValidator", "Pusher", "Trainer")
+    f"tfx.components.{name}" for name in ("DistributionValidator", "ExampleDiff", "InfraValidator", "Pusher", "Trainer")
 ]
 
 
@@ -79,7 +78,8 @@ def render() -> dict[str, str]:
         "protos.json": protos(described),
         "metrics.json": metrics(),
     }
-    return {name: json.dumps(data, indent=1, sort_keys=name != "components.json") + "\n" for name, data in parts.items()}
+    ordered = "components.json"  # In the order of the language's documentation, not of the alphabet.
+    return {name: json.dumps(data, indent=1, sort_keys=name != ordered) + "\n" for name, data in parts.items()}
 
 
 def main() -> None:

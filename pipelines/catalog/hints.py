@@ -18,7 +18,9 @@ VALUES: Mapping[str, ValueType] = {
     "run_fn": FUNCTION,
     "tuner_fn": FUNCTION,
     "stats_options_updater_fn": FUNCTION,
-    "payload_format": ValueType("enum", values={"FORMAT_TF_EXAMPLE": 6, "FORMAT_TF_SEQUENCE_EXAMPLE": 7, "FORMAT_PROTO": 11}),
+    "payload_format": ValueType(
+        "enum", values={"FORMAT_TF_EXAMPLE": 6, "FORMAT_TF_SEQUENCE_EXAMPLE": 7, "FORMAT_PROTO": 11}
+    ),
 }
 
 # Arguments with a default of None that the component cannot do without.

@@ -73,8 +73,9 @@ class Port:
     Attributes:
         type: The artifact type's name, such as ``Examples``.
         optional: Whether an input may stay unwired.
-        wiring: How an input finds its producer when the config does not say: ``auto`` from the steps of this run,
-            ``same_key`` only from an output of the same name, ``resolved`` only from a Resolver step (a baseline is never this run's own model), ``explicit`` not at all.
+        wiring: How an input finds its producer when the config does not say: ``auto`` by type, ``same_key`` by type
+            and name, ``resolved`` only from a Resolver step (a baseline is never this run's own model), ``explicit``
+            not at all.
     """
 
     type: str

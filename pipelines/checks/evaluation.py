@@ -8,8 +8,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from penstock.pipelines.checks.data import csv_columns
 from penstock.closest import did_you_mean
+from penstock.pipelines.checks.data import csv_columns
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.graph import Graph, Step
 

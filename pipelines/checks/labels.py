@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.pipelines.checks.data import csv_columns
 from penstock.closest import did_you_mean
+from penstock.pipelines.checks.data import csv_columns
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.graph import Graph
 

@@ -104,4 +104,4 @@ class Source:
 
 def argument_source(path: str, text: str) -> Source:
     """Return the source for the value of one ``--set`` argument."""
-    return Source(_ARGUMENT + path, text)
+    return Source(_ARGUMENT + repr(path)[1:-1], text)

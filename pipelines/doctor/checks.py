@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
-from penstock.pipelines.doctor.finding import Finding
+from penstock.pipelines.doctor.finding import Finding, Level
 
 _LOCK = Path(__file__).resolve().parents[2] / "requirements" / "lock.txt"
 _FREE_GIGABYTES = 5
@@ -107,7 +107,7 @@ def keras_switch() -> Iterator[Finding]:
 def disk() -> Iterator[Finding]:
     """Artifacts and logs go below the project."""
     free = shutil.disk_usage(Path.cwd()).free / 2**30
-    level = "ok" if free >= _FREE_GIGABYTES else "warning"
+    level: Level = "ok" if free >= _FREE_GIGABYTES else "warning"
     remedy = None if level == "ok" else "free some space: a run keeps every artifact version"
     yield Finding("disk", level, f"{free:.1f} GB free here", remedy)
 
@@ -116,7 +116,8 @@ def java() -> Iterator[Finding]:
     """Beam on Flink needs a Java runtime; nothing else does."""
     command = shutil.which("java")
     if command is None:
-        yield Finding("Java", "warning", "not found", "only for Beam on Flink: install Java 17 (openjdk-17-jre-headless)")
+        remedy = "only for Beam on Flink: install Java 17 (openjdk-17-jre-headless)"
+        yield Finding("Java", "warning", "not found", remedy)
         return
     answer = subprocess.run([command, "-version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
     lines = (answer.stderr or answer.stdout).splitlines()

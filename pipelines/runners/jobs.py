@@ -63,7 +63,7 @@ def prepare(loaded: Loaded, selection: Selection, run_id: str, ir_file: Path) ->
     runtime_parameter_utils.substitute_runtime_parameter(ir, {"pipeline-run-id": run_id})
     with _store(ir) as handle:
         close_stale(handle, graph, "the run that started it ended without finishing it")
-        reused = _select(ir, graph, selection, handle)
+        reused = _select(ir, selection, handle)
     ir_file.write_text(text_format.MessageToString(ir), encoding="utf-8")
     return Prepared(graph, ir.SerializeToString(), reused)
 
@@ -140,7 +140,7 @@ def launcher(pipeline: Any, step: str) -> Any:
     )
 
 
-def _select(ir: Any, graph: Graph, selection: Selection, handle: Any) -> frozenset[str]:
+def _select(ir: Any, selection: Selection, handle: Any) -> frozenset[str]:
     """Mark the IR for a partial run and take over the outputs of the steps that it leaves out."""
     from tfx.orchestration.portable import partial_run_utils
 
@@ -150,9 +150,7 @@ def _select(ir: Any, graph: Graph, selection: Selection, handle: Any) -> frozens
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     if not selection.named:
         return frozenset()
-    partial_run_utils.mark_pipeline(
-        ir, from_nodes=selection.named, to_nodes=selection.only if selection.only else None
-    )
+    partial_run_utils.mark_pipeline(ir, from_nodes=selection.named, to_nodes=selection.only or None)
     try:
         partial_run_utils.snapshot(handle, ir)
     except LookupError as error:

@@ -208,5 +208,3 @@ def _ready(graph: Graph, finished: dict[str, StepRun], running: set[str]) -> Ite
     for name, step in graph.steps.items():
         if name not in finished and name not in running and step.upstream <= finished.keys():
             yield name
-
-

@@ -32,7 +32,7 @@ PRELOAD = "penstock.pipelines.runners.preload"
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "GRPC_VERBOSITY": "ERROR", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
 
-class Cancelled(Exception):
+class CancelledError(Exception):
     """The run was interrupted. An ``Exception``, so that TFX's launcher publishes the execution as failed."""
 
 
@@ -141,7 +141,7 @@ def _main(pipe: Connection, log: Path, project: Path, task: Callable[..., Any], 
 
 
 def _cancel(_signum: int, _frame: object) -> NoReturn:
-    raise Cancelled("the run was interrupted")
+    raise CancelledError("the run was interrupted")
 
 
 def _end_with_parent() -> None:

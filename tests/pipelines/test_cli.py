@@ -71,7 +71,10 @@ def test_set_reaches_the_config(valid):
 
 
 def test_a_steps_component_that_was_not_looked_into_is_named(valid, project):
-    project.write("parts.py", "from tfx.dsl.component.experimental.decorators import component\n@component\ndef keep() -> None: ...\n")
+    project.write(
+        "parts.py",
+        "from tfx.dsl.component.experimental.decorators import component\n@component\ndef keep() -> None: ...\n",
+    )
     project.pipeline(STEPS + "  mine: {component: parts.keep}\n")
     assert "Not looked into, as that means importing them: mine" in invoke("validate", str(valid)).output
 

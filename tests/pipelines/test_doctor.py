@@ -21,7 +21,7 @@ def fake_versions(monkeypatch, **versions):
             raise metadata.PackageNotFoundError(name)
         return versions.get(name) or real(name)
 
-    monkeypatch.setattr(checks.metadata, "version", version)
+    monkeypatch.setattr("importlib.metadata.version", version)
 
 
 def test_every_finding_that_is_not_ok_has_a_remedy():
@@ -73,23 +73,23 @@ def test_the_keras_2_switch(monkeypatch, value):
 
 
 def test_a_c_library_older_than_what_was_measured(monkeypatch):
-    monkeypatch.setattr(checks.platform, "libc_ver", lambda: ("glibc", "2.31"))
+    monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", "2.31"))
     assert only(checks.glibc).level == "warning"
-    monkeypatch.setattr(checks.platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
     assert only(checks.glibc).level == "error"
 
 
 def test_another_python(monkeypatch):
-    monkeypatch.setattr(checks.sys, "version_info", (3, 13, 0))
+    monkeypatch.setattr("sys.version_info", (3, 13, 0))
     assert only(checks.interpreter).remedy == "make the virtual environment with CPython 3.11"
 
 
 def test_little_space(monkeypatch):
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 2**30}))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 2**30}))
     assert only(checks.disk).message == "1.0 GB free here"
     assert only(checks.disk).level == "warning"
 
 
 def test_no_java(monkeypatch):
-    monkeypatch.setattr(checks.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     assert "only for Beam on Flink" in str(only(checks.java).remedy)

@@ -13,9 +13,13 @@ def test_the_committed_schema_is_up_to_date():
 
 def test_every_component_has_a_rule():
     schema = pipeline_schema()
-    rules = {rule["if"]["properties"]["component"]["const"]: rule["then"] for rule in schema["$defs"]["StepConfig"]["allOf"]}
+    rules = {
+        rule["if"]["properties"]["component"]["const"]: rule["then"] for rule in schema["$defs"]["StepConfig"]["allOf"]
+    }
     transform = rules["Transform"]["properties"]
-    assert transform["with"]["properties"]["preprocessing_fn"]["anyOf"][0]["description"] == "Import path of a function."
+    assert (
+        transform["with"]["properties"]["preprocessing_fn"]["anyOf"][0]["description"] == "Import path of a function."
+    )
     assert transform["inputs"]["properties"]["schema"] == {"description": "Schema: step.output"}
     assert "epochs" in rules["Trainer"]["properties"]["with"]["properties"]
 

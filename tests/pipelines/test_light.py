@@ -6,8 +6,16 @@ import sys
 
 import pytest
 
-
-HEAVY = {"tensorflow", "tfx", "apache_beam", "keras", "numpy", "tensorflow_model_analysis", "ml_metadata", "google.protobuf"}
+HEAVY = {
+    "tensorflow",
+    "tfx",
+    "apache_beam",
+    "keras",
+    "numpy",
+    "tensorflow_model_analysis",
+    "ml_metadata",
+    "google.protobuf",
+}
 SCRIPT = """
 import json, sys
 sys.argv[0] = "penstock"
@@ -18,7 +26,6 @@ except SystemExit as end:
     code = end.code
 print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
 """
-
 
 
 @pytest.mark.parametrize(
@@ -44,8 +51,10 @@ def test_validate_needs_no_rich(project):
     project.write("data/rows.csv", "x,label\n1,0\n")
     project.pipeline("  examples: {component: CsvExampleGen, with: {input_base: data}}\n")
     ended = subprocess.run(
-        [sys.executable, "-c", SCRIPT, "validate", "p.yaml"], cwd=project.folder, capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT, "validate", "p.yaml"],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "rich" not in json.loads(ended.stderr.splitlines()[-1])[1]
-
-

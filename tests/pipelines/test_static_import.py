@@ -11,7 +11,9 @@ from penstock.pipelines.static_import import digest, locate, module_file
 @pytest.fixture
 def code(project):
     project.write("pkg/__init__.py", "")
-    project.write("pkg/model.py", "from pkg import layers\nfrom .deep.more import thing\nimport json\ndef build(): ...\n")
+    project.write(
+        "pkg/model.py", "from pkg import layers\nfrom .deep.more import thing\nimport json\ndef build(): ...\n"
+    )
     project.write("pkg/layers.py", "WIDTH = 3\n")
     project.write("pkg/deep/__init__.py", "")
     project.write("pkg/deep/more.py", "thing = 1\n")

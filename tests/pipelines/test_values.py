@@ -52,7 +52,9 @@ def test_two_members_of_a_oneof(project):
 
 def test_an_enum_takes_its_names(project):
     project.write("data/x.gz", "x")
-    graph = project.graph("  e: {component: ImportExampleGen, with: {input_base: data, payload_format: FORMAT_PROTO}}\n")
+    graph = project.graph(
+        "  e: {component: ImportExampleGen, with: {input_base: data, payload_format: FORMAT_PROTO}}\n"
+    )
     assert graph.steps["e"].parameters["payload_format"] == "FORMAT_PROTO"
     text = project.problems("  e: {component: ImportExampleGen, with: {input_base: data, payload_format: PROTO}}\n")
     assert "expected: FORMAT_TF_EXAMPLE | FORMAT_TF_SEQUENCE_EXAMPLE | FORMAT_PROTO" in text
@@ -86,7 +88,9 @@ def test_exactly_one_way_to_name_the_code(project, with_, received):
 
 
 def test_our_components_speak_the_same_way(project):
-    text = project.problems(SOURCE + "  t: {component: Trainer, with: {model_fn: code.build_model, label: x, epoch: 3}}\n")
+    text = project.problems(
+        SOURCE + "  t: {component: Trainer, with: {model_fn: code.build_model, label: x, epoch: 3}}\n"
+    )
     assert "unknown key 'epoch' in steps.t.with" in text
     assert "did you mean 'epochs'?" in text
 

@@ -67,7 +67,9 @@ def test_the_producer_that_all_others_flow_into_is_the_nearest(project):
 
 
 def test_a_missing_wire_names_what_would_give_it(project):
-    text = project.problems("  examples: {component: CsvExampleGen, with: {input_base: data}}\n  schema: {component: SchemaGen}\n")
+    text = project.problems(
+        "  examples: {component: CsvExampleGen, with: {input_base: data}}\n  schema: {component: SchemaGen}\n"
+    )
     assert "nothing feeds input 'statistics' (ExampleStatistics) of step 'schema' (SchemaGen)" in text
     assert "add a step that gives ExampleStatistics: StatisticsGen" in text
 

@@ -70,11 +70,34 @@ def test_the_same_seed_gives_the_same_weights(request_for: Make) -> None:
     assert weights("first") == weights("second")
 
 
-def test_steps_instead_of_epochs(request_for: Make) -> None:
+def test_a_subclassed_model_trains_for_a_number_of_steps(request_for: Make) -> None:
     from penstock.components.trainer.train import train
+    from penstock.serving.saved_model import read_signatures
 
-    report = train(request_for(with_={"steps": 20})).report
+    request = request_for(
+        """
+        import keras
+        class Net(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.norm = keras.layers.BatchNormalization()
+                self.drop = keras.layers.Dropout(0.5)
+                self.score = keras.layers.Dense(2, activation="softmax")
+            def call(self, features, training=False):
+                assert sorted(features) == ["color", "point", "tags", "weight"]
+                return self.score(self.drop(self.norm(features["point"], training=training), training=training))
+        def build(context):
+            model = Net()
+            model.compile("adam", "sparse_categorical_crossentropy")
+            return model
+        """,
+        with_={"steps": 20},
+    )
+    report = train(request).report
     assert (report.steps, report.epochs) == (20, None)
+    assert [(check.signature, check.rows) for check in report.signatures] == [("predict", 64), ("serving_default", 64)]
+    predict = next(signature for signature in read_signatures(request.saved_model) if signature.name == "predict")
+    assert [tensor.name for tensor in predict.inputs] == ["color", "point", "tags", "weight"]
 
 
 def test_every_kind_of_feature_reaches_model_and_server(request_for: Make) -> None:

@@ -55,7 +55,9 @@ def test_a_csv_file_without_header_or_rows(project, content, message):
 def test_csv_files_with_different_headers(project):
     project.write("data/a.csv", "x,y\n1,2\n")
     project.write("data/b.csv", "x,z\n1,2\n")
-    assert f"{project.folder}/data/b.csv and {project.folder}/data/a.csv have different headers" in project.problems(CSV)
+    assert f"{project.folder}/data/b.csv and {project.folder}/data/a.csv have different headers" in project.problems(
+        CSV
+    )
 
 
 def test_a_csv_file_that_is_no_text(project):

@@ -46,7 +46,9 @@ def test_a_threshold_on_a_metric_that_is_not_computed(project):
     ],
 )
 def test_a_threshold_by_the_name_that_tfma_reports(project, metric, name):
-    assert project.graph(evaluator(f"{{metrics_specs: [{{metrics: [{metric}], thresholds: {{{name}: {{{BOUND}}}}}}}]}}"))
+    assert project.graph(
+        evaluator(f"{{metrics_specs: [{{metrics: [{metric}], thresholds: {{{name}: {{{BOUND}}}}}}}]}}")
+    )
 
 
 def test_a_change_threshold_needs_a_baseline(project):
@@ -56,7 +58,8 @@ def test_a_change_threshold_needs_a_baseline(project):
     assert "a change threshold without a baseline to compare with" in text
     assert "{component: Resolver, with: {strategy: latest_blessed}}" in text
     baseline = "  baseline: {component: Resolver, with: {strategy: latest_blessed}}\n"
-    wired = f"  evaluator: {{component: Evaluator, inputs: {{model: latest.model, baseline_model: baseline.model}}, with: {{eval_config: {config}}}}}\n"
+    inputs = "{model: latest.model, baseline_model: baseline.model}"
+    wired = f"  evaluator: {{component: Evaluator, inputs: {inputs}, with: {{eval_config: {config}}}}}\n"
     assert project.graph(STEPS + baseline + wired)
 
 

@@ -159,3 +159,7 @@ def test_all_problems_come_together(project: Project) -> None:
         "expected true or false, received the text 'maybe' at cache",
         "unknown key 'foo'",
     ]
+
+
+def test_control_characters_in_a_path_do_not_reach_the_terminal(project: Project) -> None:
+    assert project.shown(TEXT, "a\x1b\nb.c=1").startswith("--set a\\x1b\\nb.c: no key 'a\\x1b\\nb' at the top level\n")

@@ -1,6 +1,7 @@
 """Exceptions of libraries and user code become one clear error."""
 
 import errno
+from collections.abc import Callable
 
 from penstock.errors import ArtifactError, EnvironmentProblem, PenstockError, UserCodeError
 from penstock.pipelines.runners.translate import translate
@@ -9,14 +10,16 @@ from penstock.pipelines.runners.translate import translate
 def raised(function):
     try:
         function()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  What a step raises can be anything.
         return translate(error)
     raise AssertionError("nothing was raised")
 
 
 def test_an_exception_from_user_code_shows_the_users_frames(project):
-    file = project.write("code.py", "def outer():\n    inner()\n\ndef inner():\n    raise ValueError('no such column')\n")
-    namespace = {}
+    file = project.write(
+        "code.py", "def outer():\n    inner()\n\ndef inner():\n    raise ValueError('no such column')\n"
+    )
+    namespace: dict[str, Callable[[], None]] = {}
     exec(compile(file.read_text(), str(file), "exec"), namespace)
     error = raised(namespace["outer"])
     assert isinstance(error, UserCodeError)
@@ -26,10 +29,7 @@ def test_an_exception_from_user_code_shows_the_users_frames(project):
 
 def test_our_own_error_inside_another_comes_out():
     def fail():
-        try:
-            raise ArtifactError("split 'eval' is empty", where="trainer")
-        except ArtifactError as error:
-            raise RuntimeError("executor failed") from error
+        raise RuntimeError("executor failed") from ArtifactError("split 'eval' is empty", where="trainer")
 
     assert str(raised(fail)) == "trainer: split 'eval' is empty"
 

@@ -1,0 +1,104 @@
+"""The main job: real digits, from shards to a served answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from penstock.metadata import Store
+from penstock.serving.saved_model import read_signatures
+from tests.e2e.conftest import penstock, run, states
+
+STEPS = ["examples", "statistics", "schema", "validator", "transform", "trainer", "evaluator", "pusher"]
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    from examples.digits.data import main
+
+    folder = tmp_path_factory.mktemp("digits")
+    assert main([str(folder / "data")]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def options(digits):
+    settings = {"root": digits / "root", "steps.examples.with.input_base": digits / "data"}
+    return [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
+
+
+@pytest.fixture(scope="module")
+def first(options):
+    return run("configs/digits.yaml", *options)
+
+
+def test_every_step_runs_and_the_model_is_blessed(first):
+    assert states(first) == dict.fromkeys(STEPS, "ran")
+    (evaluation,) = first["summary"]["evaluations"]
+    assert evaluation["blessed"] is True
+    assert evaluation["metrics"]["overall"]["example_count"] == 360
+    assert evaluation["metrics"]["overall"]["sparse_categorical_accuracy"] >= 0.93
+    assert len(evaluation["metrics"]) == 11
+    assert first["summary"]["anomalies"] == {"validator (eval)": [], "validator (train)": []}
+
+
+def test_the_pushed_model_is_there_and_answers(first, digits):
+    (push,) = first["summary"]["pushes"]
+    assert (push["pushed"], push["version"]) == (True, 1)
+    assert push["path"] == str(digits / "root/serving/digits/1")
+    assert {info.name for info in read_signatures(push["path"])} >= {"serving_default", "predict"}
+    rows = first["summary"]["samples"]["rows"]
+    assert len(rows) == 5
+    assert sum(row["predicted"] == row["label"] for row in rows) >= 4
+
+
+def test_logs_hold_what_the_terminal_does_not(first):
+    logs = Path(first["logs"])
+    assert {f"{step}.log" for step in STEPS} <= {path.name for path in logs.iterdir()}
+    assert "Going to run a new execution" in (logs / "trainer.log").read_text()
+
+
+def test_the_metadata_store_has_the_models_facts(first, digits):
+    store = Store(digits / "root/metadata.sqlite", "digits")
+    (model,) = store.outputs(first["run"], "trainer")["model"]
+    assert model.properties["strategy"] == "default"
+    (pushed,) = store.outputs(first["run"], "pusher")["pushed_model"]
+    assert pushed.properties["pushed"] == 1
+    assert store.outputs("another run", "trainer") == {}
+
+
+def test_again_everything_is_cached(first, options):
+    again = run("configs/digits.yaml", *options)
+    assert states(again) == dict.fromkeys(STEPS, "cached")
+    assert again["summary"]["pushes"] == first["summary"]["pushes"]
+
+
+def test_the_plan_says_what_a_change_means(first, options):
+    ended = penstock("plan", "configs/digits.yaml", *options, "--set", "vars.epochs=1", "--json")
+    planned = {step["name"]: (step["cached"], step["reason"]) for step in json.loads(ended.stdout)}
+    assert planned["transform"] == (True, "same inputs, parameters and code as in an earlier run")
+    assert planned["trainer"] == (False, "epochs: 5 → 1")
+    assert planned["pusher"] == (False, "evaluator and trainer would run")
+
+
+def test_from_a_step_on_reuses_what_comes_before_and_a_missed_threshold_pushes_nothing(first, options, digits):
+    report = run("configs/digits.yaml", *options, "--from", "evaluator", "--set", "vars.accuracy=0.9999")
+    before = dict.fromkeys(STEPS[:6], "reused")
+    assert states(report) == {**before, "evaluator": "ran", "pusher": "ran"}
+    (evaluation,) = report["summary"]["evaluations"]
+    assert evaluation["blessed"] is False
+    assert "sparse_categorical_accuracy on overall" in evaluation["reasons"][0]
+    assert "the threshold is at least 0.9999" in evaluation["reasons"][0]
+    (push,) = report["summary"]["pushes"]
+    assert (push["pushed"], push["version"]) == (False, None)
+    assert "not blessed" in push["reason"]
+    assert [path.name for path in (digits / "root/serving/digits").iterdir() if path.name.isdigit()] == ["1"]
+
+
+def test_a_stock_trainer_with_a_classic_run_fn(digits):
+    settings = ["--set", f"root={digits / 'stock'}", "--set", f"steps.examples.with.input_base={digits / 'data'}"]
+    report = run("configs/digits-stock.yaml", *settings)
+    assert states(report)["trainer"] == "ran"
+    assert report["summary"]["pushes"][0]["pushed"] is True
