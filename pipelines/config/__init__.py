@@ -4,7 +4,7 @@ Knows nothing of components: their names, wires and parameters are checked by ot
 Imports pydantic and ruamel.yaml only, so that checking a file stays fast.
 """
 
-from penstock.pipelines.closest import closest, did_you_mean
+from penstock.closest import closest, did_you_mean
 from penstock.pipelines.config.document import Document
 from penstock.pipelines.config.loading import Loaded, load
 from penstock.pipelines.config.marks import Mark

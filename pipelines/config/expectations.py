@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from penstock.pipelines.closest import did_you_mean
+from penstock.closest import did_you_mean
 from penstock.pipelines.config.models import RULES
 from penstock.pipelines.config.scalars import read_scalar
 from penstock.pipelines.config.words import as_text

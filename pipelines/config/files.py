@@ -8,7 +8,7 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from penstock.pipelines.closest import did_you_mean
+from penstock.closest import did_you_mean
 from penstock.pipelines.config.limits import MAX_BYTES, MAX_DEPTH
 from penstock.pipelines.config.marks import Mark, Source, shown_path
 from penstock.pipelines.config.parse import SyntaxProblemError, parse

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from penstock.pipelines.closest import did_you_mean
+from penstock.closest import did_you_mean
 from penstock.pipelines.config.marks import Source, argument_source
 from penstock.pipelines.config.parse import SyntaxProblemError, parse
 from penstock.pipelines.config.problems import Problem

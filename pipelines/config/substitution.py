@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from penstock.pipelines.closest import closest
+from penstock.closest import closest
 from penstock.pipelines.config.limits import MAX_BYTES, MAX_DEPTH, MAX_VALUES
 from penstock.pipelines.config.problems import Problem
 from penstock.pipelines.config.references import Reference, ReferenceSyntaxError, split

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from penstock.pipelines.closest import closest, did_you_mean
+from penstock.closest import closest, did_you_mean
 from penstock.pipelines.config.document import Document
 from penstock.pipelines.config.expectations import expectation, is_type_error, remedy
 from penstock.pipelines.config.fields import fields_at

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.pipelines.closest import closest, did_you_mean
+from penstock.closest import closest, did_you_mean
 
 
 def test_nearest_word() -> None:
