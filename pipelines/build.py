@@ -71,6 +71,7 @@ def compile_graph(graph: Graph) -> Any:
 def _node(step: Step, nodes: Mapping[str, Any]) -> Any:
     if isinstance(step.config, ResolverConfig):
         return _resolver(step, step.config)
+    component = _import(step.type.import_path)  # First: it registers the messages of its parameters.
     arguments: dict[str, Any] = {
         name: _channel([nodes[wire.step].outputs[wire.output] for wire in wires]) for name, wires in step.inputs.items()
     }
@@ -81,7 +82,7 @@ def _node(step: Step, nodes: Mapping[str, Any]) -> Any:
             declared = step.type.parameters.get(name)
             arguments[name] = _argument(value, declared.type) if declared else value
     try:
-        return _import(step.type.import_path)(**arguments).with_id(step.name)
+        return component(**arguments).with_id(step.name)
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise ConfigError(f"{step.type.name} refuses its parameters: {error}", where=f"steps.{step.name}") from error
 

@@ -18,7 +18,7 @@ _SCALARS: dict[Any, ValueType] = {
     float: ValueType("float"),
     str: ValueType("str"),
 }
-_SKIPPED = {"self", "custom_executor_spec", "kwargs", "args"}
+_SKIPPED = {"self", "custom_executor_spec"}
 
 
 def describe(target: Any, *, name: str, import_path: str) -> ComponentType:
@@ -110,7 +110,8 @@ def _constructor(cls: Any) -> Iterable[tuple[str, tuple[Any, bool]]]:
     parameters = inspect.signature(cls.__init__).parameters
     annotations = typing.get_type_hints(cls.__init__)
     for key, parameter in parameters.items():
-        if key in _SKIPPED or parameter.kind is inspect.Parameter.VAR_KEYWORD:
+        variadic = parameter.kind in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        if key in _SKIPPED or variadic:
             continue
         yield key, (annotations.get(key, Any), parameter.default is inspect.Parameter.empty)
 

@@ -67,7 +67,7 @@ def check_saved_model(
         )
     for check in checks:
         if check.not_checked:
-            _log.warning("predict gate: signature %r not checked: %s", check.signature, check.not_checked)
+            _log.warning("predict gate: signature %r not fully checked: %s", check.signature, check.not_checked)
         else:
             _log.info("predict gate: signature %r equals memory on %d rows", check.signature, check.rows)
     if not any(check.signature == SERVING_DEFAULT and check.rows for check in checks):

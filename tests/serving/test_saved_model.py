@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SavedModel with a variable, a lookup table and two signatures."""
     import tensorflow as tf
 
-    class Module(tf.Module):
+    class Module(tf.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.factor = tf.Variable(3.0)
@@ -65,7 +66,7 @@ def test_inputs_that_the_signature_does_not_take(model: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [[[1.0, 2.0, 3.0]], [["a", "b"]]])
-def test_values_that_do_not_fit(model: Path, value: object) -> None:
+def test_values_that_do_not_fit(model: Path, value: Any) -> None:
     with load_in_graph(model) as loaded, pytest.raises(ArtifactError, match="'serving_default' cannot answer"):
         loaded.call("serving_default", {"x": value})
 

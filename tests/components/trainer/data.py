@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ default_environment: "TRAINING"
 default_environment: "SERVING"
 """
 
-Row = Mapping[str, Sequence[Any]]
+Row = Mapping[str, Any]
 
 
 def separable_rows(count: int, seed: int) -> list[Row]:
     """Return points whose label says which of the two coordinates is larger, by a margin."""
     random_source = random.Random(seed)
-    rows = []
+    rows: list[Row] = []
     for number in range(count):
         label = number % 2
         small, large = random_source.uniform(-1, 0), random_source.uniform(0.2, 1)
@@ -57,7 +57,7 @@ def serialize(row: Row) -> bytes:
                 feature.int64_list.value.append(value)
             else:
                 feature.bytes_list.value.append(value.encode())
-    return example.SerializeToString()
+    return bytes(example.SerializeToString())
 
 
 def write_shard(path: Path, rows: Iterable[Row]) -> str:

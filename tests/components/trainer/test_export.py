@@ -155,7 +155,7 @@ def test_signatures_that_cannot_be_checked_are_reported(
         "pixels": (0, "inputs pixels are neither examples nor raw features"),
         "serving_default": (5, None),
     }
-    assert "signature 'pixels' not checked: inputs pixels are neither" in caplog.text
+    assert "signature 'pixels' not fully checked: inputs pixels are neither" in caplog.text
 
 
 def test_serving_default_must_be_checked(toy: ToyData, tmp_path: Path) -> None:

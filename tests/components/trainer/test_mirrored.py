@@ -30,8 +30,8 @@ def test_mirrored_over_two_logical_cpus(request_for: Callable[..., Any], tmp_pat
         "strategy": "mirrored",
         "runtime": {"logical_devices": {"cpu": 2}},
         "batch_size": 51,
-        "epochs": 8,
-        "hparams": {"rate": 0.2},
+        "epochs": 3,
+        "hparams": {"rate": 0.5},
         "input": {"cache": "memory"},
     }
     request = request_for(with_=options)
@@ -49,7 +49,7 @@ def test_mirrored_over_two_logical_cpus(request_for: Callable[..., Any], tmp_pat
         "mirrored",
         2,
         102,
-        24,
+        9,
     )
     assert report["final_metrics"]["val_accuracy"] > 0.9
     assert [check["rows"] for check in report["signatures"]] == [64, 64]

@@ -120,7 +120,7 @@ def test_every_kind_of_feature_reaches_model_and_server(request_for: Make) -> No
         """
     )
     train(request)
-    row = {"point": [0.5, -0.5], "color": ["red"], "weight": [], "tags": ["a", "b"]}
+    row: dict[str, Any] = {"point": [0.5, -0.5], "color": ["red"], "weight": [], "tags": ["a", "b"]}
     with load_in_graph(request.saved_model) as model:
         by_example = model.call("serving_default", {"examples": [serialize(row)]})
         by_name = model.call(

@@ -119,7 +119,7 @@ def test_serves_raw_features_with_the_graph_inside(
         "color": (None, 1),
         "size": (None, 1),
     }
-    row = {"size": [41.0], "color": ["red"], "bonus": [0.0]}
+    row: dict[str, Any] = {"size": [41.0], "color": ["red"], "bonus": [0.0]}
     with load_in_graph(moved) as model:
         served = model.call("serving_default", {"examples": [serialize(row)]})["outputs"]
         zero = model.call("predict", {name: [value] for name, value in row.items()})["outputs"]
