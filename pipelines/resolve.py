@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path as FilePath
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -11,7 +13,15 @@ from pydantic import BaseModel, ValidationError
 from penstock.errors import ConfigError
 from penstock.pipelines.catalog import ComponentType
 from penstock.pipelines.checks import RULES
-from penstock.pipelines.config import ConfigProblems, Loaded, Problem, problems_from_pydantic
+from penstock.pipelines.config import (
+    ConfigProblems,
+    Loaded,
+    Problem,
+    Reading,
+    follows_from,
+    problems_from_pydantic,
+    read,
+)
 from penstock.pipelines.graph import Graph, Step, beam_args
 from penstock.pipelines.registry import Describe, Registry
 from penstock.pipelines.values import check_function, check_parameters
@@ -29,12 +39,31 @@ def resolve(loaded: Loaded, describe: Describe | None = None) -> Graph:
     Raises:
         ConfigProblems: All that is wrong.
     """
-    resolver = _Resolver(loaded, Registry(loaded.document.project, describe))
-    return resolver.run()
+    return _Resolver(Reading(loaded), loaded, Registry(loaded.document.project, describe)).run()
+
+
+def check(
+    file: str | FilePath, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None
+) -> tuple[Loaded, Graph]:
+    """Load a file and check its graph; what is wrong with either is reported together.
+
+    Args:
+        file: The YAML file.
+        overrides: ``--set`` arguments, each ``path.to.key=value``.
+        environ: Environment for ``${env.NAME}``; that of this process when None.
+
+    Raises:
+        ConfigProblems: All that is wrong.
+    """
+    reading = read(file, overrides, environ)
+    if reading.rest is None:
+        raise ConfigProblems(reading.problems, file)
+    return reading.rest, _Resolver(reading, reading.rest, Registry(reading.rest.document.project)).run()
 
 
 class _Resolver:
-    def __init__(self, loaded: Loaded, registry: Registry) -> None:
+    def __init__(self, reading: Reading, loaded: Loaded, registry: Registry) -> None:
+        self._reading = reading
         self._config = loaded.config
         self._document = loaded.document
         self._loaded = loaded
@@ -44,9 +73,10 @@ class _Resolver:
     def run(self) -> Graph:
         enabled = [name for name, step in self._config.steps.items() if step.enabled]
         steps = {name: step for name in enabled if (step := self._typed_step(name)) is not None}
-        if not enabled:
+        if not enabled and not self._reading.left_out:
             self._problems.append(self._document.problem(("steps",), "every step is disabled", key=True))
-        wiring = Wiring(self._config, self._document, steps, frozenset(enabled) - steps.keys())
+        untyped = (frozenset(enabled) - steps.keys()) | self._reading.left_out
+        wiring = Wiring(self._config, self._document, steps, untyped)
         graph = Graph(
             name=self._config.pipeline,
             root=self._loaded.root,
@@ -58,8 +88,10 @@ class _Resolver:
         self._problems += wiring.problems
         for rule in RULES:
             self._problems += rule(graph, self._document)
-        if self._problems:
-            raise ConfigProblems(self._problems, self._document.file)
+        before = [problem.path for problem in self._reading.problems]
+        found = [problem for problem in self._problems if not follows_from(problem.path, before)]
+        if self._reading.problems or found:
+            raise ConfigProblems([*self._reading.problems, *found], self._document.file)
         return graph
 
     def _typed_step(self, name: str) -> Step | None:
@@ -115,7 +147,8 @@ class _Resolver:
         model: type[BaseModel] = getattr(import_module(module), attribute)
         path = ("steps", name, "with")
         try:
-            config = model.model_validate(dict(self._config.steps[name].with_))
+            # In JSON mode, strict pydantic takes lists for tuples; without strict it would take "5" and true for 5.
+            config = model.model_validate_json(json.dumps(self._config.steps[name].with_), strict=True)
         except ValidationError as error:
             self._problems += problems_from_pydantic(self._document, error, path, model)
             return None

@@ -42,3 +42,9 @@ class Project:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.chdir(tmp_path)
     return Project(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_keras_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow Transform switches its whole process to Keras 2 when a test imports it; commands started here inherit."""
+    monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)

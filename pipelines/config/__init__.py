@@ -6,10 +6,11 @@ Imports pydantic and ruamel.yaml only, so that checking a file stays fast.
 
 from penstock.closest import closest, did_you_mean
 from penstock.pipelines.config.document import Document
-from penstock.pipelines.config.loading import Loaded, load
+from penstock.pipelines.config.loading import Loaded, Reading, load, read
 from penstock.pipelines.config.marks import Mark
 from penstock.pipelines.config.models import BeamConfig, MetadataConfig, PipelineConfig, StepConfig
 from penstock.pipelines.config.problems import ConfigProblems, Problem
+from penstock.pipelines.config.remainder import follows_from
 from penstock.pipelines.config.translate import problems_from_pydantic
 
 __all__ = [
@@ -21,9 +22,12 @@ __all__ = [
     "MetadataConfig",
     "PipelineConfig",
     "Problem",
+    "Reading",
     "StepConfig",
     "closest",
     "did_you_mean",
+    "follows_from",
     "load",
     "problems_from_pydantic",
+    "read",
 ]

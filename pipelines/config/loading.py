@@ -12,9 +12,11 @@ from pydantic import ValidationError
 
 from penstock.pipelines.config.document import Document
 from penstock.pipelines.config.files import FileReader, project_of
+from penstock.pipelines.config.marks import shown_path
 from penstock.pipelines.config.models import MetadataConfig, PipelineConfig
 from penstock.pipelines.config.overrides import apply_overrides
 from penstock.pipelines.config.problems import ConfigProblems, Problem
+from penstock.pipelines.config.remainder import without_wrong
 from penstock.pipelines.config.substitution import Substitution
 from penstock.pipelines.config.translate import problems_from_pydantic
 from penstock.pipelines.config.tree import Node, Places, flatten
@@ -43,6 +45,21 @@ class Loaded:
         return self.document.resolve(self.config.metadata.sqlite)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What a file says, right or wrong.
+
+    Args:
+        rest: The configuration without what is wrong; None when too little is left to look at any further.
+        problems: What is wrong.
+        left_out: The steps that ``rest`` leaves out.
+    """
+
+    rest: Loaded | None
+    problems: tuple[Problem, ...] = ()
+    left_out: frozenset[str] = frozenset()
+
+
 def load(file: str | Path, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Loaded:
     """Return the typed configuration of a file.
 
@@ -54,21 +71,29 @@ def load(file: str | Path, overrides: Sequence[str] = (), environ: Mapping[str, 
     Raises:
         ConfigProblems: Everything that is wrong, located. Values from the environment are not shown.
     """
+    reading = read(file, overrides, environ)
+    if reading.rest is None or reading.problems:
+        raise ConfigProblems(reading.problems, file)
+    return reading.rest
+
+
+def read(file: str | Path, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Reading:
+    """Return what can be read of a file, so that the rest of it can be checked too; arguments as for :func:`load`."""
     if "\0" in str(file):
-        shown = str(file).replace("\0", "\\0")
-        raise ConfigProblems([Problem(f"'{shown}' is no file name: it holds a null character")], shown)
+        return Reading(None, (Problem(f"'{shown_path(file)}' is no file name: it holds a null character"),))
     path = Path(os.path.abspath(file))  # noqa: PTH100 - keeps links as the user wrote them
     reader = FileReader()
     tree = reader.read(path)
     if tree is None or reader.incomplete:
-        raise ConfigProblems(reader.problems, path)
+        return Reading(None, tuple(reader.problems))
     tree, problems = apply_overrides(tree, overrides)
     document, places, unresolved = _resolved(path, tree, os.environ if environ is None else environ)
     config, mistyped = _typed(document, places)
-    problems = [*reader.problems, *problems, *unresolved, *mistyped]
-    if config is None or problems:
-        raise ConfigProblems(problems, path)
-    return Loaded(config, document)
+    found = (*reader.problems, *problems, *unresolved, *mistyped)
+    if config is not None and not found:
+        return Reading(Loaded(config, document))
+    rest, left_out = without_wrong(document.data, [problem.path for problem in found])
+    return Reading(Loaded(rest, document) if rest else None, found, left_out)
 
 
 def _resolved(file: Path, tree: Node, environ: Mapping[str, str]) -> tuple[Document, Places, list[Problem]]:

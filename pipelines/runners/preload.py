@@ -3,12 +3,25 @@
 Not ``tfx.v1``: it imports google-cloud-aiplatform as well, a third of its import time, and nothing here uses that.
 """
 
-import tensorflow as tf
-import tensorflow_model_analysis as tfma
-import tfx.components
-from tfx.dsl.compiler import compiler
-from tfx.orchestration.portable import launcher
+import os
 
-import penstock.pipelines.runners.jobs
+_LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
+_wanted = os.environ.get(_LEGACY_KERAS)
+
+import tensorflow as tf  # noqa: E402
+
+# tf.keras is chosen at its first use. TensorFlow Transform sets the switch for Keras 2 when it is imported, for this
+# process and all that it starts, so the choice is made before and the switch put back after.
+KERAS_VERSION = tf.keras.__version__
+
+import tensorflow_model_analysis as tfma  # noqa: E402
+import tfx.components  # noqa: E402
+from tfx.dsl.compiler import compiler  # noqa: E402
+from tfx.orchestration.portable import launcher  # noqa: E402
+
+import penstock.pipelines.runners.jobs  # noqa: E402
+
+if _wanted is None:
+    os.environ.pop(_LEGACY_KERAS, None)
 
 __all__ = ["compiler", "launcher", "penstock", "tf", "tfma", "tfx"]

@@ -91,7 +91,9 @@ def test_user_code_is_part_of_the_cache_key(nodes, project):
 def test_our_config_travels_as_one_json_parameter(nodes):
     from penstock.components.trainer.config import TrainerConfig
 
-    config = TrainerConfig.model_validate_json(nodes["trainer"].parameters.parameters["config"].field_value.string_value)
+    config = TrainerConfig.model_validate_json(
+        nodes["trainer"].parameters.parameters["config"].field_value.string_value
+    )
     assert config.hparams == {"units": 3}
 
 
