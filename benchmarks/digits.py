@@ -54,7 +54,7 @@ def _last_json(command: list[str]) -> Figures:
 
 
 def _median(runs: list[Figures], key: str) -> float:
-    return round(statistics.median(run[key] for run in runs), 2)
+    return round(float(statistics.median(run[key] for run in runs)), 2)
 
 
 def _summary(runs: list[Figures]) -> Figures:

@@ -9,6 +9,10 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel
 
 
+IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
+"""Pattern of ``package.module.name``."""
+
+
 @dataclass(frozen=True)
 class Role:
     """Marks a text field by what it refers to: a user's ``function`` or a ``path`` relative to the project."""

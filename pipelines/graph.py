@@ -75,6 +75,11 @@ class Graph:
     beam_args: tuple[str, ...]
     steps: Mapping[str, Step]
 
+    def giving(self, artifact: str) -> Iterator[tuple[Step, str]]:
+        """Yield each step that gives artifacts of type ``artifact``, with the output's name."""
+        for step in self.steps.values():
+            yield from ((step, key) for key, port in step.outputs.items() if port.type == artifact)
+
     def of_type(self, component: str) -> Iterator[Step]:
         """Yield the steps whose component has the short name ``component``."""
         return (step for step in self.steps.values() if step.type.name == component)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -43,7 +43,7 @@ def resolve(loaded: Loaded, describe: Describe | None = None) -> Graph:
 
 
 def check(
-    file: str | FilePath, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None
+    file: str | Path, overrides: Sequence[str] = (), environ: Mapping[str, str] | None = None
 ) -> tuple[Loaded, Graph]:
     """Load a file and check its graph; what is wrong with either is reported together.
 

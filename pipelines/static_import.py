@@ -81,12 +81,16 @@ def module_file(module: str, project: Path) -> Path | None:
     """
     search: Sequence[str] | None = [str(project), *sys.path]
     spec: ModuleSpec | None = None
+    parent: ModuleSpec | None = None
     parts = module.split(".")
     for depth, part in enumerate(parts):
         name = ".".join(parts[: depth + 1])
         spec = _find_spec(name, search)
         if spec is None:
+            if _makes(parent, part):
+                return None
             raise _no_module(name, part, search or [], project)
+        parent = spec
         search = list(spec.submodule_search_locations) if spec.submodule_search_locations is not None else []
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
@@ -100,6 +104,15 @@ def _find_spec(name: str, search: Sequence[str] | None) -> ModuleSpec | None:
         if isinstance(spec, ModuleSpec):
             return spec
     return None
+
+
+def _makes(parent: ModuleSpec | None, part: str) -> bool:
+    """Whether a package may provide a submodule in other ways than as a file, as TensorFlow does with Keras."""
+    if parent is None or parent.origin is None or not parent.origin.endswith(".py"):
+        return False
+    file = Path(parent.origin)
+    names = _names(file, file.stat().st_mtime_ns)
+    return bool({part, "*", "__getattr__"} & names.keys())
 
 
 def _no_module(name: str, part: str, search: Sequence[str], project: Path) -> ConfigError:

@@ -10,9 +10,9 @@ from penstock.closest import did_you_mean
 from penstock.errors import ConfigError
 from penstock.pipelines.catalog import Parameter, ValueType, load_protos
 from penstock.pipelines.config import Document, Problem
+from penstock.pipelines.config.remedies import remedy_for
+from penstock.pipelines.config.words import Path, one_of, quoted, where
 from penstock.pipelines.static_import import locate
-
-Path = tuple[str | int, ...]
 
 
 def check_parameters(
@@ -28,13 +28,13 @@ def check_parameters(
     """
     for name, value in given.items():
         if name not in declared:
-            yield _unknown(document, (*path, name), f"unknown key '{name}' in {_dotted(path)}", declared)
+            yield _unknown(document, (*path, name), f"unknown key {quoted(name)}{where(path, 'in')}", declared)
         elif value is not None or declared[name].required:
             yield from check_value(document, (*path, name), value, declared[name].type)
     for name, parameter in declared.items():
         if parameter.required and name not in given:
-            message = f"missing required key '{name}' in {_dotted(path)}"
-            yield document.problem(path, message, expected=str(parameter.type))
+            message = f"missing required key '{name}'{where(path, 'in')}"
+            yield document.problem(path, message, key=True, expected=_expected(parameter.type))
 
 
 def check_value(document: Document, path: Path, value: Any, expected: ValueType) -> Iterator[Problem]:
@@ -49,30 +49,15 @@ def check_value(document: Document, path: Path, value: Any, expected: ValueType)
         case "function":
             yield from _check_function(document, path, value)
         case "enum":
-            if value not in expected.values and (isinstance(value, bool) or value not in expected.values.values()):
+            is_number = isinstance(value, int) and not isinstance(value, bool)
+            allowed = expected.values.values() if is_number else expected.values.keys()
+            if not isinstance(value, int | str) or value not in allowed:
                 yield _wrong(document, path, value, expected, did_you_mean(str(value), expected.values))
         case "any":
             pass
         case _:
             if not _is_scalar(value, expected.kind):
                 yield _wrong(document, path, value, expected)
-
-
-def describe(value: Any) -> str:
-    """Say what a YAML value is: ``the text 'five'``, ``the number 5``, ``a list``."""
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return f"the number {value}"
-        case str():
-            return f"the text '{value}'" if len(value) <= 60 else f"the text '{value[:57]}…'"
-        case list():
-            return "a list"
-        case _:
-            return "a mapping"
 
 
 def _is_scalar(value: Any, kind: str) -> bool:
@@ -110,7 +95,8 @@ def _check_message(document: Document, path: Path, value: Any, expected: ValueTy
         return
     for name, item in value.items():
         if name not in fields:
-            yield _unknown(document, (*path, name), f"unknown field '{name}' in {_dotted(path)} ({short})", fields)
+            message = f"unknown field {quoted(name)}{where(path, 'in')} ({short})"
+            yield _unknown(document, (*path, name), unknown, fields)
         elif item is not None:
             yield from check_value(document, (*path, name), item, fields[name])
     for oneof, members in message.get("oneofs", {}).items():
@@ -118,8 +104,9 @@ def _check_message(document: Document, path: Path, value: Any, expected: ValueTy
         if len(chosen) > 1:
             yield document.problem(
                 (*path, chosen[1]),
-                f"only one of {' and '.join(chosen)} can be set in {_dotted(path)} ({short}, '{oneof}')",
+                f"only one of {' and '.join(chosen)} can be set{where(path, 'in')} ({short}, '{oneof}')",
                 key=True,
+                hint=f"remove {chosen[1]} or {chosen[0]}",
             )
 
 
@@ -138,7 +125,9 @@ def check_function(document: Document, path: Path, import_path: str) -> Iterator
         yield document.problem(path, error.what, received=error.received, expected=error.expected, hint=error.hint)
         return
     if located.kind == "value":
-        yield document.problem(path, f"'{import_path}' is not a function", received="a constant")
+        yield document.problem(
+            path, f"'{import_path}' is not a function", received="a constant", expected="a function", hint="name another"
+        )
 
 
 def _unknown(document: Document, path: Path, message: str, allowed: Mapping[str, Any]) -> Problem:
@@ -146,19 +135,34 @@ def _unknown(document: Document, path: Path, message: str, allowed: Mapping[str,
         path,
         message,
         key=True,
-        expected=f"one of {', '.join(allowed)}" if allowed else "no keys",
+        expected=one_of(allowed),
         hint=did_you_mean(str(path[-1]), allowed),
     )
 
 
 def _wrong(document: Document, path: Path, value: Any, expected: ValueType, hint: str | None = None) -> Problem:
+    words, received = _expected(expected), document.shown(path)
     return document.problem(
-        path, f"wrong type for {_dotted(path)}", received=describe(value), expected=str(expected), hint=hint
+        path,
+        f"expected {words}, received {received}{where(path, 'at')}",
+        received=received,
+        expected=words,
+        hint=hint or _remedy(expected, value),
     )
 
 
-def _dotted(path: Path) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+def _expected(expected: ValueType) -> str:
+    words = {"str": "text", "list": "a list", "map": "a mapping", "proto": "a mapping"}
+    return f"one of {', '.join(expected.values)}" if expected.values else words.get(expected.kind, str(expected))
+
+
+def _remedy(expected: ValueType, value: Any) -> str | None:
+    if expected.kind == "proto":
+        fields = load_protos()[expected.message or ""]["fields"]
+        return f"its keys are {', '.join(fields)}" if fields else "write {}"
+    if expected.kind == "list" and isinstance(value, dict):
+        return "put it in a list: begin its first line with '- ', or put [ ] around it"
+    return remedy_for(_expected(expected), value)
 
 
 def to_message_data(value: Any, expected: ValueType) -> Any:

@@ -7,6 +7,7 @@ Outputs of a Resolver are artifacts of earlier runs: they feed a baseline, and a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
@@ -15,6 +16,7 @@ from penstock.closest import did_you_mean
 from penstock.pipelines.catalog import Port
 from penstock.pipelines.config import Document, PipelineConfig, Problem
 from penstock.pipelines.graph import Step, Wire
+from penstock.pipelines.registry import built_in
 
 
 class Wiring:
@@ -63,8 +65,12 @@ class Wiring:
                 continue
             port = step.type.inputs.get(port_name)
             texts = (sources,) if isinstance(sources, str) else sources
+            if not texts and port is not None and not port.optional:
+                self._report(
+                    path, f"input '{port_name}' of step '{step.name}' cannot be left unwired", expected="step.output"
+                )
             wires = [wire for text in texts if (wire := self._parse(path, text, port)) is not None]
-            inputs[port_name] = tuple(wires)
+            inputs |= {port_name: tuple(wires)} if wires else {}
         return inputs
 
     def _parse(self, path: tuple[str, ...], text: str, port: Port | None) -> Wire | None:
@@ -108,6 +114,9 @@ class Wiring:
     def _find(self, step: Step, port_name: str, port: Port, wired: Mapping[str, Step]) -> tuple[Wire, ...]:
         """Return the automatic wire of an input, or nothing."""
         candidates = _candidates(port_name, port, wired)
+        may_be_another = self._may_be_another(step.name, wired)
+        if may_be_another and port.wiring != "resolved":
+            candidates = [wire for wire in candidates if wire.output == port_name]
         if port.wiring == "resolved":
             # A model is no baseline for itself.
             candidates = [wire for wire in candidates if (wire,) not in step.inputs.values()]
@@ -115,6 +124,8 @@ class Wiring:
         if len(nearest) == 1:
             return (nearest[0],)
         path = ("steps", step.name)
+        if may_be_another:
+            return ()
         if candidates:
             listed = ", ".join(map(str, candidates))
             self._report(
@@ -123,25 +134,32 @@ class Wiring:
                 expected=f"one of {listed}",
                 hint=f"say which, such as inputs: {{{port_name}: {candidates[-1]}}}",
             )
-        elif not port.optional and not self._may_come_later(wired):
+        elif not port.optional:
             self._missing(path, step, port_name, port)
         return ()
 
-    def _may_come_later(self, wired: Mapping[str, Step]) -> bool:
-        """Whether a step whose outputs are not known yet might feed the input."""
-        return bool(self._untyped) or any(step.type.open for step in wired.values())
+    def _may_be_another(self, name: str, wired: Mapping[str, Step]) -> bool:
+        """Whether an earlier step whose outputs are not known might feed an input of step ``name``."""
+        before = itertools.takewhile(lambda other: other != name, self._document.data["steps"])
+        return any(other in self._untyped for other in before) or any(step.type.open for step in wired.values())
 
     def _missing(self, path: tuple[str, ...], step: Step, port_name: str, port: Port) -> None:
+        disabled = [name for name in self._disabled() if _gives(self._config.steps[name].component, port.type)]
         others = [other for other in self._steps.values() if other.name != step.name]
         later = [f"{other.name}.{key}" for other in others for key in _of_type(other, port.type)]
         self._report(
             path,
             f"nothing feeds input '{port_name}' ({port.type}) of step '{step.name}' ({step.type.name})",
             expected=f"an earlier step that gives {port.type}",
-            hint=f"move {later[0].partition('.')[0]} before {step.name}, or write inputs: {{{port_name}: {later[0]}}}"
+            hint=f"enable step {' or '.join(disabled)}"
+            if disabled
+            else f"move {later[0].partition('.')[0]} before {step.name}, or write inputs: {{{port_name}: {later[0]}}}"
             if later
             else f"add a step that gives {port.type}: {', '.join(_producers(port.type)) or 'none is built in'}",
         )
+
+    def _disabled(self) -> Iterator[str]:
+        return (name for name, step in self._config.steps.items() if not step.enabled)
 
     def _after(self, name: str) -> Iterator[str]:
         for index, other in enumerate(self._config.steps[name].after):
@@ -219,8 +237,9 @@ def _all_flow_into(wire: Wire, candidates: list[Wire], wired: Mapping[str, Step]
 
 
 def _producers(type_name: str) -> list[str]:
-    from penstock.pipelines.registry import built_in
+    return sorted(name for name in built_in() if _gives(name, type_name))
 
-    return sorted(
-        name for name, entry in built_in().items() if any(port.type == type_name for port in entry.outputs.values())
-    )
+
+def _gives(component: str, type_name: str) -> bool:
+    entry = built_in().get(component)
+    return entry is not None and any(port.type == type_name for port in entry.outputs.values())

@@ -9,8 +9,8 @@ def build_model(context: Any) -> Any:
     """Return a small compiled convolutional network for images of any size.
 
     Args:
-        context: ``context.inputs()["image"]`` is a Keras input [batch, side, side, 1]; ``context.hparams.units`` is the
-            width of the dense layer.
+        context: ``context.inputs()["image"]`` is a Keras input [batch, side, side, 1]; ``context.hparams`` has
+            ``units``, the width of the dense layer, and ``learning_rate``.
     """
     keras = context.keras
     inputs = context.inputs()
@@ -19,5 +19,6 @@ def build_model(context: Any) -> Any:
     x = keras.layers.Flatten()(keras.layers.MaxPooling2D()(x))
     x = keras.layers.Dense(context.hparams.units, activation="relu")(x)
     model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x))
-    model.compile(keras.optimizers.Adam(0.006), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    optimizer = keras.optimizers.Adam(context.hparams.learning_rate)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model

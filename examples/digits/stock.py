@@ -24,7 +24,7 @@ def run_fn(fn_args: Any) -> None:
     context = SimpleNamespace(
         keras=keras,
         inputs=lambda: {"image": keras.Input(features["image"].shape, name="image")},
-        hparams=SimpleNamespace(units=64),
+        hparams=SimpleNamespace(units=64, learning_rate=0.006),
     )
     model = build_model(context)
     model.fit(

@@ -49,18 +49,35 @@ def csv_has_header_and_rows(graph: Graph, document: Document) -> Iterator[Proble
             try:
                 header, row = _first_two(file)
             except (OSError, UnicodeDecodeError, csv.Error) as error:
-                yield document.problem(path, f"{file} cannot be read as CSV: {error}")
+                yield document.problem(
+                    path,
+                    f"{file} cannot be read as CSV: {error}",
+                    expected="UTF-8 text with comma-separated columns",
+                    hint="save it so, or keep other files out of the folder or the split's pattern",
+                )
                 continue
             fault = _header_fault(header)
             if fault:
                 yield document.problem(
-                    path, f"{file} has no header: {fault}", expected="a first line with one distinct name a column"
+                    path,
+                    f"{file} has no header: {fault}",
+                    expected="a first line with one distinct name a column",
+                    hint="write the column names into its first line",
                 )
             elif row is None:
-                yield document.problem(path, f"{file} has a header and no rows", expected="at least one row")
+                yield document.problem(
+                    path,
+                    f"{file} has a header and no rows",
+                    expected="at least one row",
+                    hint="add rows, or take the file away",
+                )
             elif first is not None and header != first[1]:
                 yield document.problem(
-                    path, f"{file} and {first[0]} have different headers", received=", ".join(header or [])
+                    path,
+                    f"{file} and {first[0]} have different headers",
+                    received=", ".join(header or []),
+                    expected=", ".join(first[1]),
+                    hint="keep files of other columns out of the folder or the split's pattern",
                 )
             first = first or (file, header or [])
 
@@ -92,12 +109,13 @@ def csv_files(step: Step) -> list[Path]:
 
 
 def csv_columns(step: Step) -> list[str]:
-    """Return the header of the step's first readable file, or nothing."""
+    """Return the header of the step's first file; nothing when csv_has_header_and_rows reports that it has none."""
     for file in csv_files(step):
         try:
-            return _first_two(file)[0] or []
+            header = _first_two(file)[0]
         except (OSError, UnicodeDecodeError, csv.Error):
-            return []  # csv_has_header_and_rows reports it.
+            return []
+        return [] if header is None or _header_fault(header) else header
     return []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -14,6 +15,8 @@ from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.graph import Graph, Step
 
 Path = tuple[str | int, ...]
+
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def metric_classes_exist(graph: Graph, document: Document) -> Iterator[Problem]:
@@ -35,15 +38,16 @@ def thresholds_have_metrics(graph: Graph, document: Document) -> Iterator[Proble
     for step in graph.of_type("Evaluator"):
         for path, spec in _metrics_specs(step):
             names = [_metric_name(metric) for _, metric in _items(path, spec, "metrics")]
+            names = [name for name in names if name]
             for group in ("thresholds", "per_slice_thresholds", "cross_slice_thresholds"):
                 for name in _mapping(spec.get(group)):
-                    if _plain(name) not in map(_plain, names):
+                    if not any(_is_called(name, computed) for computed in names):
                         yield document.problem(
                             (*path, group, name),
                             f"a threshold on '{name}', which is not computed",
                             key=True,
                             expected=f"one of {', '.join(names)}" if names else "a metric in this entry's metrics",
-                            hint=did_you_mean(name, names),
+                            hint=did_you_mean(_snake_case(name), names) or "add the metric to 'metrics', or take this out",
                         )
 
 
@@ -113,9 +117,16 @@ def _metric_name(metric: dict[str, Any]) -> str:
             config = json.loads(config if config.lstrip().startswith("{") else f"{{{config}}}")
         except ValueError:
             config = {}
-    name = _mapping(config).get("name") or metric.get("class_name")
-    return name if isinstance(name, str) else ""
+    name, class_name = _mapping(config).get("name"), metric.get("class_name")
+    if isinstance(name, str) and name:
+        return name
+    return _snake_case(class_name) if isinstance(class_name, str) else ""
 
 
-def _plain(name: str) -> str:
-    return name.replace("_", "").lower()
+def _is_called(name: str, computed: str) -> bool:
+    """Whether TFMA finds the metric by ``name``; where the underscores of a class's name fall is not certain."""
+    return name == computed or (name.islower() and name.replace("_", "") == computed.replace("_", ""))
+
+
+def _snake_case(name: str) -> str:
+    return _WORD_START.sub("_", name).lower()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from penstock.errors import PenstockError
+from penstock.errors import EnvironmentProblem, PenstockError
 from penstock.pipelines.cli import doctor, init, plan, run, schema, validate
 from penstock.version import __version__
 
@@ -42,9 +43,21 @@ def _root(
 
 
 def main() -> None:
-    """Run the command; print a Penstock error as its message and end with its exit code."""
+    """Run the command; print an error as its message and end with its exit code."""
     try:
         app()
     except PenstockError as error:
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        _end_with(error)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        hint = "check free space and permissions, then run again"
+        _end_with(EnvironmentProblem(f"reading or writing failed: {reason}", where=_shown(error.filename), hint=hint))
+
+
+def _end_with(error: PenstockError) -> NoReturn:
+    typer.echo(str(error), err=True)
+    sys.exit(error.exit_code)
+
+
+def _shown(file: object) -> str | None:
+    return None if file is None else os.fsdecode(file) if isinstance(file, str | bytes) else str(file)

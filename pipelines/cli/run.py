@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock.errors import ConfigError
-from penstock.pipelines.cli.options import File, Json, Set, errors_as_json, example, print_json
+from penstock.errors import ConfigError, PenstockError
+from penstock.pipelines.cli.options import File, Json, Set, errors_as_json, example, print_json, refuse_remote_root
 
 if TYPE_CHECKING:
     from penstock.pipelines.config import Loaded
@@ -35,19 +35,19 @@ def run(  # noqa: PLR0913  One argument an option.
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every step, even where a result exists.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for another run on the same root.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Independent steps that run at the same time.")] = 2,
     json: Json = False,
 ) -> None:
     """Run a pipeline on this machine: progress a step, logs under ROOT/logs, a summary at the end."""
-    from penstock.pipelines.config import load
-    from penstock.pipelines.resolve import resolve
+    from penstock.pipelines.resolve import check
     from penstock.pipelines.runners.jobs import Selection
 
     with errors_as_json(enabled=json):
-        loaded = load(file, set_ or ())
-        graph = resolve(loaded)
+        loaded, graph = check(file, set_ or ())
+        refuse_remote_root(loaded)
         selection = Selection(tuple(only or ()), from_, cache=not no_cache)
         _check_selection(graph, selection)
-        result, summary = _execute(loaded, selection, wait=wait, quiet=json)
+        result, summary = _execute(loaded, selection, wait=wait, jobs=jobs, quiet=json)
     if json:
         print_json(_as_json(result, summary))
     else:
@@ -60,7 +60,9 @@ def run(  # noqa: PLR0913  One argument an option.
         raise typer.Exit(1)
 
 
-def _execute(loaded: Loaded, selection: Selection, *, wait: bool, quiet: bool) -> tuple[RunResult, Summary | None]:
+def _execute(
+    loaded: Loaded, selection: Selection, *, wait: bool, jobs: int, quiet: bool
+) -> tuple[RunResult, Summary | None]:
     from penstock.pipelines.progress import LiveProgress, PlainProgress
     from penstock.pipelines.runners.local import LocalRunner
     from penstock.pipelines.summary.collect import summarize
@@ -68,13 +70,17 @@ def _execute(loaded: Loaded, selection: Selection, *, wait: bool, quiet: bool) -
     console = _console(stderr=quiet)
     progress = LiveProgress(console) if console.is_terminal else PlainProgress(console)
     with progress:
-        runner = LocalRunner(loaded, selection, progress, wait=wait)
+        runner = LocalRunner(loaded, selection, progress, wait=wait, jobs=jobs)
         result = runner.run()
-    summary = None
-    if not result.interrupted:
-        log = result.logs / "summary.log"
-        summary = runner.workers.run(summarize, result.graph, result.run_id, log=log)
-    return result, summary
+    if result.interrupted:
+        return result, None
+    log = result.logs / "summary.log"
+    try:
+        return result, runner.workers.run(summarize, result.graph, result.run_id, log=log)
+    except PenstockError as error:
+        # What ran has run and is recorded; a summary that cannot be made must not hide it.
+        typer.echo(f"the summary could not be made: {error}\n  log: {log}", err=True)
+        return result, None
 
 
 def _console(*, stderr: bool = False) -> Any:

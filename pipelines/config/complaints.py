@@ -70,8 +70,9 @@ def explained(error: YAMLError, source: Source) -> Problem:
 
 def unusable(source: Source, index: int) -> Problem:
     """Return the problem that the character at ``index`` cannot stand in a configuration."""
-    hint = "remove it, or write it as an escape in double quotes"
     code = ord(source.text[index])
+    is_binary = code == 0 or code == ord("\N{REPLACEMENT CHARACTER}")
+    hint = "save the file as UTF-8 text" if is_binary else "remove it, or write it as an escape in double quotes"
     return Problem(f"the character U+{code:04X} cannot be used", (), source.mark_at(index), hint=hint)
 
 

@@ -7,10 +7,8 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from penstock.closest import did_you_mean
 from penstock.pipelines.config.models import RULES
-from penstock.pipelines.config.scalars import read_scalar
-from penstock.pipelines.config.words import as_text
+from penstock.types import IMPORT_PATH
 
 _MAPPING_OR_LIST = {"model_type": "a mapping", "dict_type": "a mapping", "list_type": "a list", "tuple_type": "a list"}
 _TYPES = {
@@ -49,9 +47,8 @@ _LENGTHS = {
     "too_short": "at least {min_length} item",
     "too_long": "at most {max_length} item",
 }
-_OLD_BOOLEANS = ("yes", "no", "on", "off", "y", "n")
+_RULES = {**RULES, IMPORT_PATH: "an import path, such as 'package.module.function'"}
 _PYDANTIC_OPENING = re.compile(r"^Input should be (a valid )?")
-_QUOTED_WORD = re.compile(r"'([^']*)'")
 
 
 def is_type_error(error: ErrorDetails) -> bool:
@@ -64,7 +61,7 @@ def expectation(error: ErrorDetails) -> str | None:
     name = error["type"]
     context = {key: _as_whole(value) for key, value in error.get("ctx", {}).items()}
     if name == "string_pattern_mismatch":
-        return RULES.get(context["pattern"], f"text that matches {context['pattern']}")
+        return _RULES.get(context["pattern"], f"text that matches {context['pattern']}")
     if name == "string_too_short" and context["min_length"] == 1:
         return "text that is not empty"
     if name in _LENGTHS:
@@ -78,21 +75,3 @@ def expectation(error: ErrorDetails) -> str | None:
 
 def _as_whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def remedy(error: ErrorDetails, value: Any) -> str | None:
-    """Return what to write instead, when the value shows what was meant."""
-    expected = _TYPES.get(error["type"])
-    allowed = error.get("ctx", {}).get("expected") or error.get("ctx", {}).get("expected_tags")
-    if isinstance(value, str) and isinstance(allowed, str):
-        return did_you_mean(value, _QUOTED_WORD.findall(allowed))
-    if expected == "text" and isinstance(value, bool | int | float):
-        return "put it in quotes"
-    if expected == "a list" and isinstance(value, str | int | float):
-        return f"write [{as_text(value)}]"
-    if not isinstance(value, str):
-        return None
-    if expected == "true or false" and value.casefold() in _OLD_BOOLEANS:
-        return "write true or false"
-    meant = {"true or false": bool, "an integer": int, "a number": float | int}.get(expected or "")
-    return "remove the quotes" if meant and isinstance(read_scalar(value), meant) else None

@@ -3,6 +3,9 @@
 MAX_BYTES = 1_000_000
 """Size of one file, and of all the text that references make, in bytes or characters."""
 
+MAX_LINE = 20_000
+"""Length of one line in characters: the YAML scanner's time grows with the square of some."""
+
 MAX_VALUES = 10_000
 """Values of one file with its aliases expanded, and values that references add to a document."""
 

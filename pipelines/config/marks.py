@@ -14,8 +14,9 @@ _LEAD_COLUMNS = 40
 
 
 def shown_path(file: str | Path) -> str:
-    """Return ``file`` relative to the working directory when it lies inside it, else absolute."""
-    path = Path(os.path.abspath(file))  # noqa: PTH100 - `Path.absolute` keeps `..`
+    """Return ``file`` relative to the working directory when it lies inside it, else absolute; on one line."""
+    text = str(file)
+    path = Path(os.path.abspath(text if text.isprintable() else repr(text)[1:-1]))  # noqa: PTH100 - `Path.absolute` keeps `..`
     cwd = Path.cwd()
     return str(path.relative_to(cwd)) if path.is_relative_to(cwd) and path != cwd else str(path)
 

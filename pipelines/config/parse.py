@@ -13,7 +13,7 @@ from ruamel.yaml.nodes import Node as YamlNode
 
 from penstock.pipelines.config.braces import mask, reserved_at, unmask
 from penstock.pipelines.config.complaints import TooManyValuesError, explained, unusable
-from penstock.pipelines.config.limits import MAX_DEPTH, MAX_VALUES
+from penstock.pipelines.config.limits import MAX_DEPTH, MAX_LINE, MAX_VALUES
 from penstock.pipelines.config.marks import Mark, Source
 from penstock.pipelines.config.problems import Problem
 from penstock.pipelines.config.scalars import UnknownTagError, loader, scalar
@@ -76,6 +76,7 @@ def _compose(source: Source, path: Path) -> YamlNode | None:
     reserved = reserved_at(source.text)
     if reserved is not None:
         raise SyntaxProblemError(replace(unusable(source, reserved), path=path))
+    _refuse_long_lines(source, path)
     yaml = loader()
     yaml.Composer = _CountingComposer
     yaml.max_depth = MAX_DEPTH
@@ -91,6 +92,14 @@ def _compose(source: Source, path: Path) -> YamlNode | None:
         problem = Problem("not valid YAML: a damaged escape, tag or directive after this place", path, mark)
         raise SyntaxProblemError(problem) from error
     return node
+
+
+def _refuse_long_lines(source: Source, path: Path) -> None:
+    for number, line in enumerate(source.lines):
+        if len(line) > MAX_LINE:
+            message = f"a line of {len(line):,} characters"
+            expected, hint = f"at most {MAX_LINE:,}", "break the line, or read the data in a step"
+            raise SyntaxProblemError(Problem(message, path, source.mark(number, 0), expected=expected, hint=hint))
 
 
 class _Builder:
@@ -113,7 +122,8 @@ class _Builder:
         if self.count > MAX_VALUES:
             message = f"aliases expand to more than {MAX_VALUES:,} values"
             # The place of an alias is not known, that of the anchor is of no use; the outermost key is near.
-            raise SyntaxProblemError(Problem(message, path, self.outermost or mark))
+            hint = "write out the few values that are needed"
+            raise SyntaxProblemError(Problem(message, path, self.outermost or mark, hint=hint))
         if isinstance(node, ScalarNode):
             return self._scalar(node, path, mark if node.value or node.style or key is None else key, key)
         build: Callable[..., Any] = self._mapping if isinstance(node, MappingNode) else self._sequence

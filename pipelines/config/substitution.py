@@ -166,6 +166,9 @@ class Substitution:
         if env is not None:
             if env in self._environ:
                 self.used[env] = self._environ[env]
+                if any("\ud800" <= char <= "\udfff" for char in self._environ[env]):
+                    message = f"the environment variable {env} is not UTF-8 text"
+                    return self._bad(path, message, reference.written, hint="set it again, as UTF-8")
                 return self._environ[env]
             if reference.default is not None:
                 return reference.default

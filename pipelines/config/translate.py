@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,11 @@ from pydantic_core import ErrorDetails
 
 from penstock.closest import closest, did_you_mean
 from penstock.pipelines.config.document import Document
-from penstock.pipelines.config.expectations import expectation, is_type_error, remedy
+from penstock.pipelines.config.expectations import expectation, is_type_error
 from penstock.pipelines.config.fields import fields_at
 from penstock.pipelines.config.problems import Problem
-from penstock.pipelines.config.words import Path, one_of, quoted, where
+from penstock.pipelines.config.remedies import remedy
+from penstock.pipelines.config.words import Path, as_text, dotted, one_of, quoted, where
 
 
 @dataclass(frozen=True)
@@ -100,18 +102,28 @@ def _without_branches(findings: list[_Finding]) -> tuple[list[_Finding], list[li
     for finding in findings:
         if finding.union is not None:
             unions.setdefault(finding.union, []).append(finding)
-    none_fits = []
+    none_fits: list[list[_Finding]] = []
+    settled: list[list[_Finding]] = []
     for path, group in unions.items():
         inside = [finding for finding in group if len(finding.path) > len(path)]
         constraints = [finding for finding in group if not is_type_error(finding.error)]
         if inside:
             branch, _ = min(Counter(f.branch for f in inside).items(), key=lambda counted: counted[1])
-            chosen += [finding for finding in inside if finding.branch == branch]
+            for same_place in _by_path(finding for finding in inside if finding.branch == branch):
+                # Several at one place are the branches of a union inside this one.
+                (none_fits if len(same_place) > 1 else settled).append(same_place)
         elif constraints:
             chosen.append(constraints[0])
         else:
             none_fits.append(group)
-    return chosen, none_fits
+    return [*chosen, *itertools.chain.from_iterable(settled)], none_fits
+
+
+def _by_path(findings: Iterable[_Finding]) -> list[list[_Finding]]:
+    groups: dict[Path, list[_Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.path, []).append(finding)
+    return list(groups.values())
 
 
 def _without_misspelt(findings: list[_Finding], model: type[BaseModel]) -> list[_Finding]:
@@ -154,10 +166,13 @@ def _missing_key(document: Document, finding: _Finding, model: type[BaseModel]) 
 
 def _own_words(document: Document, finding: _Finding, _: type[BaseModel]) -> Problem:
     message = str(finding.error["ctx"]["error"]).rstrip(".") or "the value is not valid"
-    return document.problem(finding.path, message + where(finding.path, "at"), key=finding.is_key)
+    value = document.value(finding.path)
+    received = None if value is None or isinstance(value, dict | list) else document.shown(finding.path)
+    prefix = f"{dotted(finding.path)}: " if finding.path else ""
+    return document.problem(finding.path, prefix + message, key=finding.is_key, received=received)
 
 
-def _unexpected(document: Document, finding: _Finding, _: type[BaseModel]) -> Problem:
+def _unexpected(document: Document, finding: _Finding, model: type[BaseModel]) -> Problem:
     expected = expectation(finding.error)
     if expected is None:
         message = finding.error["msg"].rstrip(".") + where(finding.path, "at")
@@ -165,22 +180,35 @@ def _unexpected(document: Document, finding: _Finding, _: type[BaseModel]) -> Pr
     if finding.is_key:
         *above, name = finding.path
         message = f"the key {quoted(str(name))}{where(tuple(above), 'in')} must be {expected}"
-        return document.problem(finding.path, message, key=True, received=quoted(str(name)), expected=expected)
-    return _mismatch(document, finding, expected)
+        hint = remedy(finding.error, name)
+        return document.problem(
+            finding.path, message, key=True, received=quoted(str(name)), expected=expected, hint=hint
+        )
+    if expected == "a mapping":
+        return _mismatch(document, finding, expected, _mapping_hint(document, finding, model))
+    return _mismatch(document, finding, expected, remedy(finding.error, document.value(finding.path)))
+
+
+def _mapping_hint(document: Document, finding: _Finding, model: type[BaseModel]) -> str:
+    fields = fields_at(model, finding.error["loc"])
+    required = [key for key, field in fields.items() if field.is_required()]
+    value = document.value(finding.path)
+    if len(required) == 1 and isinstance(value, str | int | float):
+        return f"write {{{required[0]}: {as_text(value)}}}"
+    return f"its keys are {', '.join(fields)}" if fields else "write 'key: value' pairs"
 
 
 def _no_branch_fits(document: Document, branches: list[_Finding]) -> Problem:
     phrases = dict.fromkeys(expectation(finding.error) or finding.error["msg"] for finding in branches)
     *first, last = phrases
     if not first:
-        return _mismatch(document, branches[0], last)
-    return _mismatch(document, branches[0], f"{', '.join(first)} or {last}", has_remedy=False)
+        return _mismatch(document, branches[0], last, remedy(branches[0].error, document.value(branches[0].path)))
+    return _mismatch(document, branches[0], f"{', '.join(first)} or {last}")
 
 
-def _mismatch(document: Document, finding: _Finding, expected: str, *, has_remedy: bool = True) -> Problem:
+def _mismatch(document: Document, finding: _Finding, expected: str, hint: str | None = None) -> Problem:
     context = finding.error.get("ctx", {})
     length = context.get("actual_length")
     received = f"{length} item{'' if length == 1 else 's'}" if length is not None else document.shown(finding.path)
     message = f"expected {expected}, received {received}{where(finding.path, 'at')}"
-    hint = remedy(finding.error, document.value(finding.path)) if has_remedy else None
     return document.problem(finding.path, message, received=received, expected=expected, hint=hint)

@@ -17,7 +17,7 @@ from penstock.pipelines.runners.jobs import Prepared, Selection, State
 from penstock.pipelines.runners.lock import hold
 from penstock.pipelines.runners.workers import Task, Workers
 
-# Two steps of the examples side by side on two cores; more would only share them.
+# benchmarks/parallel_steps.py: what two at a time save on two cores. More than the cores would only share them.
 PARALLEL_STEPS = 2
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 10.0
@@ -93,13 +93,23 @@ class LocalRunner:
         selection: Which steps to run.
         observer: Told about progress.
         wait: Wait for another run on the same root instead of refusing.
+        jobs: How many independent steps run at the same time.
     """
 
-    def __init__(self, loaded: Loaded, selection: Selection, observer: Observer, *, wait: bool = False) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        selection: Selection,
+        observer: Observer,
+        *,
+        wait: bool = False,
+        jobs: int = PARALLEL_STEPS,
+    ) -> None:
         self._loaded = loaded
         self._selection = selection
         self._observer = observer
         self._wait = wait
+        self._jobs = jobs
         self.run_id = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
         self.logs = Path(loaded.root) / "logs" / self.run_id
         self._finished: dict[str, StepRun] = {}
@@ -151,7 +161,7 @@ class LocalRunner:
 
     def _start_ready(self, prepared: Prepared) -> None:
         for name in _ready(prepared.graph, self._finished, set(self._running.tasks)):
-            if len(self._running.tasks) >= PARALLEL_STEPS:
+            if len(self._running.tasks) >= self._jobs:
                 return
             self._observer.started(name)
             self._running.started[name] = time.monotonic()

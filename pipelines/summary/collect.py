@@ -15,13 +15,14 @@ from penstock.pipelines.summary.samples import Samples, ask
 
 @dataclass(frozen=True)
 class Push:
-    """What a Pusher did."""
+    """What a Pusher did; ``there`` tells whether what it pushed is still in its place."""
 
     step: str
     pushed: bool
     reason: str
-    version: int | None
+    version: str | None
     path: str | None
+    there: bool
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,16 @@ def summarize(graph: Graph, run_id: str) -> Summary:
     """
     store = Store(Path(graph.sqlite), graph.name)
     outputs = {name: store.outputs(run_id, name) for name in graph.steps}
-    pushes = [push for step in graph.of_type("Pusher") if (push := _push(step.name, outputs[step.name]))]
+    pushes = [
+        _push(step.name, artifact)
+        for step, key in graph.giving("PushedModel")
+        if step.type.name != "Resolver"
+        for artifact in outputs[step.name].get(key, [])
+    ]
     evaluations = [
-        read_evaluation(step.name, outputs[step.name]) for step in graph.of_type("Evaluator") if outputs[step.name]
+        read_evaluation(step.name, outputs[step.name])
+        for step in graph.of_type("Evaluator")
+        if "evaluation" in outputs[step.name]
     ]
     return Summary(
         evaluations=evaluations,
@@ -63,24 +71,25 @@ def summarize(graph: Graph, run_id: str) -> Summary:
     )
 
 
-def _push(step: str, outputs: Mapping[str, list[Artifact]]) -> Push | None:
-    for artifact in outputs.get("pushed_model", []):
-        properties = artifact.properties
-        version = properties.get("version")
-        return Push(
-            step=step,
-            pushed=properties.get("pushed") == 1,
-            reason=str(properties.get("reason", "")),
-            version=int(version) if version is not None else None,
-            path=str(properties["pushed_destination"]) if "pushed_destination" in properties else None,
-        )
-    return None
+def _push(step: str, artifact: Artifact) -> Push:
+    """Read the properties that TFX's Pusher and ours write."""
+    properties = artifact.properties
+    path = properties.get("pushed_destination")
+    version = properties.get("pushed_version")
+    return Push(
+        step=step,
+        pushed=properties.get("pushed") == 1,
+        reason=str(properties.get("reason", "")),
+        version=str(version) if version is not None else None,
+        path=str(path) if path is not None else None,
+        there=path is not None and Path(str(path)).is_dir(),
+    )
 
 
 def _samples(graph: Graph, outputs: Mapping[str, Mapping[str, list[Artifact]]], pushes: list[Push]) -> Samples | None:
     """Ask the pushed model about rows of the evaluation split."""
     label, step = _label(graph)
-    pushed = [push.path for push in pushes if push.pushed and push.path]
+    pushed = [push.path for push in pushes if push.there and push.path]
     if not pushed or step is None or label is None:
         return None
     for wire in step.inputs.get("examples", ()):
@@ -95,7 +104,8 @@ def _label(graph: Graph) -> tuple[str | None, Step | None]:
         specs = step.parameters.get("eval_config", {}).get("model_specs") or [{}]
         return specs[0].get("label_key"), step
     for step in graph.of_type("Trainer"):
-        return getattr(step.config, "label", None), step
+        if not step.inputs.get("transform_graph"):  # Behind a Transform the raw label may have another name.
+            return getattr(step.config, "label", None), step
     return None, None
 
 

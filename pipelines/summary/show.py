@@ -96,7 +96,9 @@ def _evaluation(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _push(push: Push) -> Iterator[str]:
-    if push.pushed:
+    if push.pushed and not push.there:
+        yield f"\nVersion {push.version} is no longer at {push.path}; --from {push.step} pushes again"
+    elif push.pushed:
         yield f"\nPushed version {push.version} to {push.path}"
     else:
         yield f"\nNot pushed, {push.step}: {push.reason}"

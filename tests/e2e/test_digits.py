@@ -46,7 +46,7 @@ def test_every_step_runs_and_the_model_is_blessed(first):
 
 def test_the_pushed_model_is_there_and_answers(first, digits):
     (push,) = first["summary"]["pushes"]
-    assert (push["pushed"], push["version"]) == (True, 1)
+    assert (push["pushed"], push["version"], push["there"]) == (True, "1", True)
     assert push["path"] == str(digits / "root/serving/digits/1")
     assert {info.name for info in read_signatures(push["path"])} >= {"serving_default", "predict"}
     rows = first["summary"]["samples"]["rows"]

@@ -17,7 +17,7 @@ def test_wine_is_transformed_sliced_and_pushed(tmp_path):
     assert set(states(report).values()) == {"ran"}
     (evaluation,) = report["summary"]["evaluations"]
     assert {"overall", "color_band=deep", "color_band=medium", "color_band=pale"} == set(evaluation["metrics"])
-    assert report["summary"]["pushes"][0]["version"] == 1
+    assert report["summary"]["pushes"][0]["version"] == "1"
 
 
 def test_a_new_project_runs_as_it_stands(tmp_path):

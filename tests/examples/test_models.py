@@ -29,7 +29,7 @@ def _context(keras: Any, inputs: Inputs, units: int) -> SimpleNamespace:
     def make() -> dict[str, Any]:
         return {name: keras.Input(shape, name=name, dtype=dtype) for name, (shape, dtype) in inputs.items()}
 
-    return SimpleNamespace(keras=keras, inputs=make, hparams=SimpleNamespace(units=units))
+    return SimpleNamespace(keras=keras, inputs=make, hparams=SimpleNamespace(units=units, learning_rate=0.006))
 
 
 def test_digits_reach_95_percent_in_5_epochs(keras: Any):

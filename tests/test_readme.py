@@ -1,0 +1,51 @@
+"""README tells the truth about the language and the commands."""
+
+import re
+
+import pytest
+
+from penstock.pipelines.cli.app import app
+from penstock.pipelines.config import PipelineConfig, StepConfig, load
+from penstock.pipelines.registry import short_names
+from penstock.pipelines.resolve import resolve
+from tests.conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+(CONFIG,) = re.findall(r"<!-- checked by tests/test_readme.py -->\n```yaml\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_config_page_is_valid(project):
+    project.write("data/rows.csv", "x,species\n1,0\n")
+    project.write("model.py", "def build_model(context): ...\n")
+    project.write("p.yaml", CONFIG)
+    graph = resolve(load(project.folder / "p.yaml"))
+    assert list(graph.steps) == ["examples", "statistics", "schema", "trainer"]
+
+
+@pytest.mark.parametrize("key", [info.alias or name for name, info in PipelineConfig.model_fields.items()])
+def test_every_key_of_a_file_is_documented(key):
+    assert re.search(rf"^{key}:|`{key}: ", CONFIG + README, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("key", [info.alias or name for name, info in StepConfig.model_fields.items()])
+def test_every_key_of_a_step_is_documented(key):
+    assert re.search(rf"^    {key}:", CONFIG, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", short_names())
+def test_every_built_in_component_is_named(name):
+    assert f"`{name}`" in README
+
+
+def test_every_command_is_documented_and_every_documented_command_exists():
+    commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert set(re.findall(r"`penstock (\w+)", README)) == commands
+
+
+def test_every_parameter_of_our_components_is_named():
+    from penstock.components.pusher.config import PusherConfig
+    from penstock.components.trainer.config import TrainerConfig
+
+    for model in (TrainerConfig, PusherConfig):
+        for name in model.model_fields:
+            assert re.search(rf"`{name}[`.]", README), f"{model.__name__}.{name}"
