@@ -19,7 +19,7 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTHON) -m pytest -n 2 -m "not e2e"
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not e2e"
 	$(PYTHON) -m pytest -m e2e
 
 setup: $(INSTALLED)

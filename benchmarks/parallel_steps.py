@@ -1,7 +1,7 @@
 """What running independent steps side by side saves: ``python -m benchmarks.parallel_steps [--rounds N]``.
 
-The digits pipeline with a second Trainer and Evaluator that do not depend on the first; two steps at a time beside one at
-a time, alternating, each on a fresh root.
+The digits pipeline with a second Trainer and Evaluator that do not depend on the first: two steps at a time beside one,
+alternating, each on a fresh root.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Components of ours, one folder each; none knows another."""

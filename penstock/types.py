@@ -8,7 +8,6 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-
 IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
 """Pattern of ``package.module.name``."""
 

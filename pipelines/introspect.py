@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from penstock.errors import ConfigError
 from penstock.pipelines.catalog import hints
-from penstock.pipelines.catalog.types import ComponentType, Parameter, Port, ValueType
+from penstock.pipelines.catalog.types import ComponentType, Parameter, Port, ValueType, Wiring
 
 _SCALARS: dict[Any, ValueType] = {
     bool: ValueType("bool"),
@@ -89,11 +89,15 @@ def _inputs_and_parameters(cls: Any, name: str) -> tuple[dict[str, Port], dict[s
                 continue  # A deprecated alias, such as the stock Trainer's transformed_examples.
             spec_key = key if key in spec_inputs else renamed.pop(0)
             optional = not required and (name, key) not in hints.REQUIRED
-            inputs[key] = Port(spec_inputs[spec_key].type.TYPE_NAME, optional, hints.WIRING.get(key, "auto"))
+            inputs[key] = Port(spec_inputs[spec_key].type.TYPE_NAME, optional, _wiring(name, key))
         else:
             is_required = required or (name, key) in hints.REQUIRED
             parameters[key] = Parameter(hints.VALUES.get(key) or _value_type(annotation), is_required)
     return inputs, parameters
+
+
+def _wiring(name: str, key: str) -> Wiring:
+    return hints.WIRING_OF.get((name, key)) or hints.WIRING.get(key, "auto")
 
 
 def _from_spec(cls: Any) -> tuple[dict[str, Port], dict[str, Parameter]]:

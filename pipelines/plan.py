@@ -99,12 +99,13 @@ class _DryRun:
         if last is None:
             return "it has not run before"
         inputs = {key: tuple(artifact.id for artifact in artifacts) for key, artifacts in info.input_dict.items()}
-        return "; ".join(changes(last, inputs, info.exec_properties)) or "its earlier outputs are gone, or Penstock or TFX changed"
+        return (
+            "; ".join(changes(last, inputs, info.exec_properties))
+            or "its earlier outputs are gone, or Penstock or TFX changed"
+        )
 
 
-def changes(
-    last: Execution, inputs: Mapping[str, tuple[int, ...]], parameters: Mapping[str, Any]
-) -> Iterator[str]:
+def changes(last: Execution, inputs: Mapping[str, tuple[int, ...]], parameters: Mapping[str, Any]) -> Iterator[str]:
     """Yield what differs between an earlier execution and what a step would get now, one phrase each."""
     yield from _changed_inputs(last, inputs)
     yield from _changed_parameters(last, parameters)

@@ -95,7 +95,7 @@ def _check_message(document: Document, path: Path, value: Any, expected: ValueTy
         return
     for name, item in value.items():
         if name not in fields:
-            message = f"unknown field {quoted(name)}{where(path, 'in')} ({short})"
+            unknown = f"unknown field {quoted(name)}{where(path, 'in')} ({short})"
             yield _unknown(document, (*path, name), unknown, fields)
         elif item is not None:
             yield from check_value(document, (*path, name), item, fields[name])
@@ -126,7 +126,11 @@ def check_function(document: Document, path: Path, import_path: str) -> Iterator
         return
     if located.kind == "value":
         yield document.problem(
-            path, f"'{import_path}' is not a function", received="a constant", expected="a function", hint="name another"
+            path,
+            f"'{import_path}' is not a function",
+            received="a constant",
+            expected="a function",
+            hint="name another",
         )
 
 

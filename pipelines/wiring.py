@@ -221,6 +221,8 @@ def _candidates(port_name: str, port: Port, wired: Mapping[str, Step]) -> list[W
     own = [wire for wire in of_type if wire not in resolved]
     if not own and not port.optional:
         own = resolved
+    if port.wiring == "nearest":
+        return own
     same_key = [wire for wire in own if wire.output == port_name]
     return same_key if same_key or port.wiring == "same_key" else own
 

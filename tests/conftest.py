@@ -46,5 +46,5 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 @pytest.fixture(autouse=True)
 def _no_keras_switch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFlow Transform switches its whole process to Keras 2 when a test imports it; commands started here inherit."""
+    """TensorFlow Transform sets the switch for Keras 2 when a test imports it, and commands started here inherit it."""
     monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)

@@ -1,4 +1,8 @@
-"""A training module as TFX's own Trainer takes it (``run_fn``); it needs nothing of Penstock."""
+"""A training module as TFX's own Trainer takes it (``run_fn``); it needs nothing of Penstock.
+
+It reads transformed examples, and Penstock wires them. TFX's Trainer takes raw ones just as well, and the model then
+learns from other numbers than it is asked with.
+"""
 
 from __future__ import annotations
 

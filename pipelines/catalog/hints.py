@@ -36,6 +36,13 @@ REQUIRED = {
 
 ONE_OF = (("module_file", "preprocessing_fn"), ("module_file", "run_fn"), ("module_file", "tuner_fn"))
 
+# Beside a transform graph, the stock components read what Transform made; raw rows would train without an error and
+# serve on other values than they were trained on.
+WIRING_OF: Mapping[tuple[str, str], Wiring] = {
+    ("tfx.components.Trainer", "examples"): "nearest",
+    ("Tuner", "examples"): "nearest",
+}
+
 # A baseline comes from an earlier run; a model to start from is chosen, not found.
 WIRING: Mapping[str, Wiring] = {
     "baseline_model": "resolved",

@@ -63,7 +63,7 @@ class ValueType:
         return cls(data["kind"], item, data.get("message"), data.get("values", {}))
 
 
-Wiring = Literal["auto", "same_key", "resolved", "explicit"]
+Wiring = Literal["auto", "nearest", "same_key", "resolved", "explicit"]
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class Port:
     Attributes:
         type: The artifact type's name, such as ``Examples``.
         optional: Whether an input may stay unwired.
-        wiring: How an input finds its producer when the config does not say: ``auto`` by type, ``same_key`` by type
-            and name, ``resolved`` only from a Resolver step (a baseline is never this run's own model), ``explicit``
-            not at all.
+        wiring: How an input finds its producer when the config does not say. ``auto``: by type, an output of the
+            same name first. ``nearest``: by type alone. ``same_key``: by type and name. ``resolved``: only from a
+            Resolver step (a baseline is never this run's own model). ``explicit``: not at all.
     """
 
     type: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import glob
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,17 +22,17 @@ def input_folder_holds_files(graph: Graph, document: Document) -> Iterator[Probl
         path = ("steps", step.name, "with", "input_base")
         if folder is None:
             continue
-        if not folder.is_dir():
-            reason = "is a file, not a folder" if folder.exists() else "is not there"
+        fault = _folder_fault(folder)
+        if fault is not None:
             yield document.problem(
                 path,
-                f"the data folder of step '{step.name}' {reason}",
+                f"the data folder of step '{step.name}' {fault}",
                 received=str(folder),
                 hint=f"put the data there, or name another folder; paths are relative to {document.project}",
             )
             continue
         for split, pattern in patterns(step):
-            if not any(found.is_file() for found in folder.glob(pattern)):
+            if not _matching(folder, pattern):
                 yield document.problem(
                     path,
                     f"no file for split '{split}' of step '{step.name}'" if split else f"'{folder}' holds no files",
@@ -103,9 +105,29 @@ def patterns(step: Step) -> list[tuple[str, str]]:
 def csv_files(step: Step) -> list[Path]:
     """Return the files that a CsvExampleGen step reads, sorted."""
     folder = local_folder(step)
-    if folder is None or not folder.is_dir():
+    if folder is None:
         return []
-    return sorted({file for _, pattern in patterns(step) for file in folder.glob(pattern) if file.is_file()})
+    return sorted({file for _, pattern in patterns(step) for file in _matching(folder, pattern)})
+
+
+def _folder_fault(folder: Path) -> str | None:
+    """Return why the files of a folder cannot be listed, None when they can."""
+    try:
+        with os.scandir(folder):
+            return None
+    except FileNotFoundError:
+        return "is not there"
+    except NotADirectoryError:
+        return "is a file, not a folder"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    except ValueError:
+        return "cannot be read: its name holds a null character"
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    found = glob.iglob(os.path.join(glob.escape(str(folder)), pattern), include_hidden=True)  # noqa: PTH118, PTH207
+    return [Path(file) for file in found if os.path.isfile(file)]  # noqa: PTH113  pathlib refuses some patterns.
 
 
 def csv_columns(step: Step) -> list[str]:

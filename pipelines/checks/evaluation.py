@@ -47,7 +47,8 @@ def thresholds_have_metrics(graph: Graph, document: Document) -> Iterator[Proble
                             f"a threshold on '{name}', which is not computed",
                             key=True,
                             expected=f"one of {', '.join(names)}" if names else "a metric in this entry's metrics",
-                            hint=did_you_mean(_snake_case(name), names) or "add the metric to 'metrics', or take this out",
+                            hint=did_you_mean(_snake_case(name), names)
+                            or "add the metric to 'metrics', or take this out",
                         )
 
 

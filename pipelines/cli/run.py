@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,7 +48,13 @@ def run(  # noqa: PLR0913  One argument an option.
         refuse_remote_root(loaded)
         selection = Selection(tuple(only or ()), from_, cache=not no_cache)
         _check_selection(graph, selection)
-        result, summary = _execute(loaded, selection, wait=wait, jobs=jobs, quiet=json)
+        # A job that a scheduler ends is ended as Ctrl-C ends it.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            result, summary = _execute(loaded, selection, wait=wait, jobs=jobs, quiet=json)
+        except KeyboardInterrupt as error:
+            typer.echo("Interrupted before the first step; nothing was recorded.", err=True)
+            raise typer.Exit(INTERRUPTED) from error
     if json:
         print_json(_as_json(result, summary))
     else:

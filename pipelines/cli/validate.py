@@ -18,6 +18,7 @@ def validate(file: File, *, set_: Set = None, json: Json = False) -> None:
     if json:
         print_json({"valid": True, "pipeline": graph.name, "steps": list(graph.steps), "open": opened})
         return
-    typer.echo(f"{file}: {graph.name} is valid, {len(graph.steps)} steps: {' → '.join(graph.steps)}")
+    steps = "1 step" if len(graph.steps) == 1 else f"{len(graph.steps)} steps"
+    typer.echo(f"{file}: {graph.name} is valid, {steps}: {' → '.join(graph.steps)}")
     if opened:
         typer.echo(f"Not looked into, as that means importing them: {', '.join(opened)}. 'penstock plan' does.")

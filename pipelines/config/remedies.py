@@ -32,7 +32,7 @@ def remedy(error: ErrorDetails, value: Any) -> str | None:
 
 
 def remedy_for(expected: str | None, value: Any) -> str | None:
-    """Return what to write where ``an integer``, ``a number``, ``text``, ``true or false`` or ``a list`` is expected."""
+    """Return what to write where ``an integer``, ``a number``, ``text``, ``true or false`` or ``a list`` has to be."""
     if expected in ("an integer", "a number") and isinstance(value, dict) and list(value) == ["value"]:
         return f"write {as_text(value['value'])}"  # Protobuf's text format wraps numbers like this.
     if expected == "text" and isinstance(value, bool | int | float):

@@ -193,7 +193,7 @@ def _mapping_hint(document: Document, finding: _Finding, model: type[BaseModel])
     fields = fields_at(model, finding.error["loc"])
     required = [key for key, field in fields.items() if field.is_required()]
     value = document.value(finding.path)
-    if len(required) == 1 and isinstance(value, str | int | float):
+    if len(required) == 1 and isinstance(value, str):
         return f"write {{{required[0]}: {as_text(value)}}}"
     return f"its keys are {', '.join(fields)}" if fields else "write 'key: value' pairs"
 

@@ -30,15 +30,9 @@ def hold(root: Path, *, wait: bool) -> Iterator[None]:
         EnvironmentProblem: Another run holds the root, or it cannot be written.
     """
     path = root / _LOCK
-    try:
+    with _explained(root):
         root.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"the root cannot be written: {error.strerror or error}",
-            where=str(root),
-            hint="name another root:, or make this one writable",
-        ) from error
     with file:
         try:
             portalocker.lock(file, LockFlags.EXCLUSIVE if wait else LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
@@ -48,10 +42,23 @@ def hold(root: Path, *, wait: bool) -> Iterator[None]:
                 where=str(root),
                 hint="wait for it with --wait, or use another root",
             ) from error
-        file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "since": time.time()}))
-        file.flush()
+        with _explained(root):
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "since": time.time()}))
+            file.flush()
         yield
+
+
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"the root cannot be written: {error.strerror or error}",
+            where=str(root),
+            hint="free some space, name another root:, or make this one writable",
+        ) from error
 
 
 def _holder(file: Path) -> str:

@@ -9,6 +9,10 @@ from penstock.errors import EnvironmentProblem, PenstockError, UserCodeError
 from penstock.user_code import user_frames
 
 
+# As TensorFlow's file system and SQLite say it.
+_FULL_DISK = ("No space left on device", "database or disk is full")
+
+
 def translate(error: BaseException) -> PenstockError:
     """Return the error that a user should see for ``error``.
 
@@ -21,7 +25,7 @@ def translate(error: BaseException) -> PenstockError:
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             return _environment(cause.strerror or str(cause), cause.filename)
     text = _text(chain[-1])
-    if "No space left on device" in text:
+    if any(phrase in text for phrase in _FULL_DISK):
         return _environment("No space left on device", None)
     for cause in chain:
         frames = user_frames(cause)

@@ -138,7 +138,8 @@ class TestCommand:
         (tmp_path / "digits").write_text("a file")
         assert data.main([str(tmp_path / "digits")]) == 1
         assert capsys.readouterr().err == (
-            f"error: {tmp_path}/digits/.provenance/digits.json: Not a directory\n  next: check the path and its permissions\n"
+            f"error: {tmp_path}/digits/.provenance/digits.json: Not a directory\n"
+            "  next: check the path and its permissions\n"
         )
 
     def test_a_writer_that_fails_is_told(

@@ -38,7 +38,7 @@ def test_version():
 def test_validate_says_what_is_there(valid):
     answer = invoke("validate", str(valid))
     assert answer.exit_code == 0
-    assert answer.output == f"{valid}: p is valid, 1 steps: examples\n"
+    assert answer.output == f"{valid}: p is valid, 1 step: examples\n"
 
 
 def test_validate_as_json(valid):

@@ -22,20 +22,23 @@ def generator(with_: str) -> str:
     [
         ("{}", ["missing required key 'input_base' in steps.examples.with", "expected: a path"]),
         ("{input_bas: data}", ["unknown key 'input_bas'", "next: did you mean 'input_base'?"]),
-        ("{input_base: 5}", ["wrong type for steps.examples.with.input_base", "received: the number 5"]),
+        ("{input_base: 5}", ["expected a path, received the integer 5 at steps.examples.with.input_base"]),
         (
             "{input_base: data, input_config: {split: []}}",
             ["unknown field 'split' in steps.examples.with.input_config (Input)", "did you mean 'splits'?"],
         ),
         (
             "{input_base: data, input_config: {splits: [{name: 3}]}}",
-            ["wrong type for steps.examples.with.input_config.splits[0].name", "expected: a text"],
+            ["received the integer 3 at steps.examples.with.input_config.splits.0.name", "next: put it in quotes"],
         ),
         (
             "{input_base: data, output_config: {split_config: {splits: [{name: a, hash_buckets: two}]}}}",
-            ["output_config.split_config.splits[0].hash_buckets", "received: the text 'two'", "expected: an integer"],
+            ["expected an integer, received the text 'two' at", "output_config.split_config.splits.0.hash_buckets"],
         ),
-        ("{input_base: data, input_config: [1]}", ["received: a list", "expected: a mapping"]),
+        (
+            "{input_base: data, input_config: [1]}",
+            ["expected a mapping, received a list at", "next: its keys are splits"],
+        ),
     ],
 )
 def test_wrong_values_say_where_what_and_what_is_allowed(project, with_, messages):
@@ -57,7 +60,9 @@ def test_an_enum_takes_its_names(project):
     )
     assert graph.steps["e"].parameters["payload_format"] == "FORMAT_PROTO"
     text = project.problems("  e: {component: ImportExampleGen, with: {input_base: data, payload_format: PROTO}}\n")
-    assert "expected: FORMAT_TF_EXAMPLE | FORMAT_TF_SEQUENCE_EXAMPLE | FORMAT_PROTO" in text
+    assert (
+        "expected one of FORMAT_TF_EXAMPLE, FORMAT_TF_SEQUENCE_EXAMPLE, FORMAT_PROTO, received the text 'PROTO'" in text
+    )
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,14 @@ def test_an_unknown_input_names_the_inputs(project):
     assert "did you mean 'schema'?" in text
 
 
+def test_a_stock_trainer_reads_what_transform_made(project):
+    stock = "  trainer: {component: tfx.components.Trainer, with: {run_fn: code.build_model}}\n"
+    graph = project.graph(DATA + TRANSFORM + stock)
+    assert str(graph.steps["trainer"].inputs["examples"][0]) == "transform.transformed_examples"
+    plain = project.graph(DATA + stock)
+    assert str(plain.steps["trainer"].inputs["examples"][0]) == "examples.examples"
+
+
 def test_a_cycle_is_printed(project):
     text = project.problems(DATA + trainer("a", after="[b]") + trainer("b", after="[a]"))
     assert "steps wait for each other: a → b → a" in text or "steps wait for each other: b → a → b" in text

@@ -33,7 +33,7 @@ def test_a_threshold_on_a_metric_that_is_not_computed(project):
     spec = f"{{metrics: [{{class_name: AUC}}], thresholds: {{accuracy: {{{BOUND}}}}}}}"
     text = project.problems(evaluator(f"{{metrics_specs: [{spec}]}}"))
     assert "a threshold on 'accuracy', which is not computed" in text
-    assert "expected: one of AUC" in text
+    assert "expected: one of auc" in text
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_an_unreadable_file(project: Project, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_name_with_a_null_character(project: Project) -> None:
-    assert _refused("a\0b").startswith("'a\\0b' is no file name: it holds a null character")
+    assert _refused("a\0b").startswith("'a\\x00b' is no file name: it holds a null character")
 
 
 def test_a_name_that_is_too_long(project: Project) -> None:

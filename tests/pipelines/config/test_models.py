@@ -164,7 +164,12 @@ STEP = "steps:\n  trainer:\n    component: Trainer\n"
         ),
         (
             Project.HEAD + "steps:\n  trainer:\n",
-            "p.yaml:4:3: expected a mapping, received nothing at steps.trainer\n    4 |   trainer:\n      |   ^^^^^^^",
+            (
+                "p.yaml:4:3: expected a mapping, received nothing at steps.trainer\n"
+                "    4 |   trainer:\n"
+                "      |   ^^^^^^^\n"
+                "      next: its keys are component, inputs, with, cache, after, enabled"
+            ),
         ),
         (
             Project.HEAD + "steps: {}\n",
@@ -184,7 +189,8 @@ STEP = "steps:\n  trainer:\n    component: Trainer\n"
                 "p.yaml:1:11: expected a name of lower-case letters, digits, '_' and '-' that begins with a letter, 63 "
                 "characters at most, received the text 'Digits' at pipeline\n"
                 "    1 | pipeline: Digits\n"
-                "      |           ^^^^^^"
+                "      |           ^^^^^^\n"
+                "      next: write digits"
             ),
         ),
         (
@@ -193,7 +199,8 @@ STEP = "steps:\n  trainer:\n    component: Trainer\n"
                 "p.yaml:4:3: the key 'my-step' in steps must be a name of lower-case letters, digits and '_' that "
                 "begins with a letter, 63 characters at most\n"
                 "    4 |   my-step: {component: Trainer}\n"
-                "      |   ^^^^^^^"
+                "      |   ^^^^^^^\n"
+                "      next: write my_step"
             ),
         ),
         (
@@ -310,9 +317,9 @@ class Parameters(BaseModel):
         ("epochs: '5'", "expected an integer, received the text '5' at W.epochs", "epochs", "remove the quotes"),
         ("epochs: 5.0", "expected an integer, received the number 5.0 at W.epochs", "epochs", None),
         ("epochs: true", "expected an integer, received true at W.epochs", "epochs", None),
-        ("epochs: 13", "13 brings bad luck at W.epochs", "epochs", None),
+        ("epochs: 13", "W.epochs: 13 brings bad luck", "epochs", None),
         ("epochs: 1, rate: 0", "expected more than 0, received the integer 0 at W.rate", "rate", None),
-        ("epochs: 1, rate: 0.5", "a rate of 0.5 needs the exact mode at W", "", None),
+        ("epochs: 1, rate: 0.5", "W: a rate of 0.5 needs the exact mode", "", None),
         (
             "epochs: 1, mode: fst",
             "expected 'fast' or 'exact', received the text 'fst' at W.mode",
@@ -338,7 +345,18 @@ class Parameters(BaseModel):
             "did you mean 'mirrored'?",
         ),
         ("epochs: 1, strategy: {workers: 1}", "missing required key 'name' in W.strategy", "strategy", None),
-        ("epochs: 1, strategy: 5", "expected a mapping, received the integer 5 at W.strategy", "strategy", None),
+        (
+            "epochs: 1, strategy: 5",
+            "expected a mapping, received the integer 5 at W.strategy",
+            "strategy",
+            "its keys are name, workers",
+        ),
+        (
+            "epochs: 1, strategy: plain",
+            "expected a mapping, received the text 'plain' at W.strategy",
+            "strategy",
+            "write {name: plain}",
+        ),
         (
             "epochs: 1, strategy: {name: mirrored, worker: 1}",
             "unknown key 'worker' in W.strategy",

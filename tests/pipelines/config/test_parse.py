@@ -121,7 +121,12 @@ REFUSED = {
     "a: " + "[" * 60 + "]" * 60: ("1:53", "nested more than 50 levels deep", "name inner parts under 'vars'"),
     "- 1\n" * 10_000: ("10000:3", "more than 10,000 values", "split the file, or read the data in a step"),
     "a: &a [0,0,0,0,0,0,0,0,0,0]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"
-    "d: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n": ("4:1", "aliases expand to more than 10,000 values", None),
+    "d: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n": (
+        "4:1",
+        "aliases expand to more than 10,000 values",
+        "write out the few values that are needed",
+    ),
+    "a: " + "!" * 20_000: ("1:1", "a line of 20,003 characters", "break the line, or read the data in a step"),
 }
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import NoReturn
 
 from penstock.errors import ArtifactError
@@ -15,7 +16,7 @@ def add(left: int, right: int) -> int:
 
 
 def where() -> tuple[str, str]:
-    return os.getcwd(), sys.path[0]
+    return str(Path.cwd()), sys.path[0]
 
 
 def chatter() -> None:

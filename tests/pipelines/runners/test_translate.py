@@ -49,6 +49,10 @@ def test_a_full_disk_as_tensorflow_tells_it():
     assert error.what == "No space left on device"
 
 
+def test_a_full_disk_as_sqlite_tells_it():
+    assert translate(RuntimeError("Internal: mlmd: database or disk is full")).what == "No space left on device"
+
+
 def test_beams_packed_traceback_is_one_line():
     message = "Traceback (most recent call last):\n  File 'x', line 1\nValueError: bad row [while running 'Parse']\n"
     error = translate(RuntimeError(message))

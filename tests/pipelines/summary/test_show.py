@@ -48,11 +48,18 @@ def test_an_interrupted_run_says_what_is_kept():
 @pytest.fixture
 def summary():
     return Summary(
-        evaluations=[Evaluation("evaluator", False, ["auc on overall: 0.5, and so on"], {"overall": {"auc": 0.51234}})],
+        evaluations=[
+            Evaluation(
+                "evaluator",
+                blessed=False,
+                reasons=["auc on overall: 0.5, and so on"],
+                metrics={"overall": {"auc": 0.51234}},
+            )
+        ],
         pushes=[
-            Push("pusher", True, "blessed", "3", "/serving/3", there=True),
-            Push("old", True, "blessed", "2", "/serving/2", there=False),
-            Push("held", False, "not blessed by the Evaluator", None, None, there=False),
+            Push("pusher", pushed=True, reason="blessed", version="3", path="/serving/3", there=True),
+            Push("old", pushed=True, reason="blessed", version="2", path="/serving/2", there=False),
+            Push("held", pushed=False, reason="not blessed by the Evaluator", version=None, path=None, there=False),
         ],
         samples=Samples("/serving/3", "serving_default", [Sample("7", "7", 0.98), Sample("1", "2", None)]),
         anomalies={"validator (eval)": ["color: new value"], "validator (train)": []},
