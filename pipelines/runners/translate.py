@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from penstock.errors import EnvironmentProblem, PenstockError, UserCodeError
 from penstock.user_code import user_frames
 
-
 # As TensorFlow's file system and SQLite say it.
 _FULL_DISK = ("No space left on device", "database or disk is full")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from penstock.pipelines.config import ConfigProblems
 from penstock.pipelines.graph import Graph
@@ -20,7 +23,7 @@ SMALL = """\
 pipeline: all
 root: runs/all
 vars: {epochs: 2, base: data}
-metadata: {sqlite: ${root}/metadata.sqlite}
+metadata: {sqlite: "${root}/metadata.sqlite"}
 beam: {runner: direct, options: {direct_num_workers: 1, experiments: [a, b]}}
 cache: true
 steps:
@@ -118,6 +121,49 @@ WORDS = [
     "5",
     "extends",
 ]
+VALUES: list[Any] = [
+    *[
+        None,
+        True,
+        0,
+        -1,
+        5,
+        10**18,
+        2**64,
+        1.5,
+        "",
+        " ",
+        "x",
+        "5",
+        "x" * 300,
+        "a\0b",
+        "[",
+        "**",
+        "**x",
+        "/",
+        "../..",
+        "é",
+    ],
+    *[
+        "${vars.epochs}",
+        "${vars}",
+        "${root}",
+        "${nope}",
+        "${env.NOPE:5}",
+        "gs://b/x",
+        "tfx.components.Trainer",
+        "Resolver",
+    ],
+    *[
+        "examples.wine.model.build_model",
+        "examples.wine.model",
+        "os.sep",
+        "json.dumps",
+        "rows.examples",
+        "trainer.model",
+    ],
+    *[[], {}, [None], [[]], [{}], {"a": 1}, {"value": 0.5}, {"": ""}, {"name": "mirrored", "devices": []}, ["a", 5]],
+]
 ARGUMENTS = [
     "steps.trainer.with.epochs",
     "steps.evaluator.with.eval_config",
@@ -210,6 +256,34 @@ def _mutation(draw: st.DrawFn, lines: list[str], at: int, kind: str) -> list[str
     return [*lines[:at], *changed[kind], *lines[at + 1 :]] or ["x"]
 
 
+@st.composite
+def reshaped(draw: st.DrawFn) -> str:
+    """Draw a pipeline file that is good YAML, with one to three values replaced, renamed, deleted or wrapped."""
+    document = YAML(typ="safe", pure=True).load(draw(st.sampled_from(TEXTS)))
+    for _ in range(draw(st.integers(1, 3))):
+        holder, key = draw(st.sampled_from(list(_items(document))))
+        value = holder[key]
+        kind = draw(st.sampled_from(["replace", "replace", "wrap", "nest", "delete", "rename"]))
+        if kind == "replace":
+            holder[key] = copy.deepcopy(draw(st.sampled_from(VALUES)))
+        elif kind == "delete":
+            del holder[key]
+        elif kind == "rename" and isinstance(holder, dict):
+            holder[draw(st.sampled_from(WORDS))] = holder.pop(key)
+        else:
+            holder[key] = [value] if kind == "wrap" else {draw(st.sampled_from(WORDS)): value}
+        if not document:
+            break
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _items(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every mapping or list below ``value`` with each of its keys or indexes."""
+    for key in list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield value, key
+        yield from _items(value[key])
+
+
 arguments = st.lists(
     st.builds(
         "{}{}{}".format,
@@ -228,5 +302,11 @@ def test_the_unchanged_texts_are_valid(project: Path, text: str) -> None:
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=mutated(), overrides=arguments)
-def test_a_mutation_makes_a_graph_or_located_problems(project: Path, text: str, overrides: list[str]) -> None:
+def test_damaged_text_makes_a_graph_or_located_problems(project: Path, text: str, overrides: list[str]) -> None:
+    assert_is_an_answer(outcome(project, text, overrides), text)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=reshaped(), overrides=arguments)
+def test_wrong_values_make_a_graph_or_located_problems(project: Path, text: str, overrides: list[str]) -> None:
     assert_is_an_answer(outcome(project, text, overrides), text)
