@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from penstock.errors import EnvironmentProblem, PenstockError, UserCodeError
 from penstock.user_code import user_frames
 
+_LINES_SHOWN = 6
 # As TensorFlow's file system and SQLite say it.
 _FULL_DISK = ("No space left on device", "database or disk is full")
 
@@ -50,6 +51,9 @@ def _text(error: BaseException) -> str:
     lines = [line for line in message.splitlines() if line.strip()]
     if "Traceback (most recent call last)" in message and lines:
         return lines[-1].strip()
+    if len(lines) > _LINES_SHOWN:
+        # Libraries append whole protos and graphs; the log has them.
+        message = "\n".join([*message.splitlines()[:_LINES_SHOWN], f"… {len(lines) - _LINES_SHOWN} more lines in the log"])
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

@@ -306,7 +306,7 @@ def test_damaged_text_makes_a_graph_or_located_problems(project: Path, text: str
     assert_is_an_answer(outcome(project, text, overrides), text)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=reshaped(), overrides=arguments)
 def test_wrong_values_make_a_graph_or_located_problems(project: Path, text: str, overrides: list[str]) -> None:
     assert_is_an_answer(outcome(project, text, overrides), text)

@@ -60,5 +60,11 @@ def test_beams_packed_traceback_is_one_line():
     assert error.what == "ValueError: bad row [while running 'Parse']"
 
 
+def test_a_message_of_pages_is_cut():
+    error = translate(ValueError("a name is required\n" + "\n".join(f"field {n}" for n in range(50))))
+    assert error.what.startswith("ValueError: a name is required\nfield 0\n")
+    assert error.what.endswith("field 4\n… 45 more lines in the log")
+
+
 def test_an_exception_without_a_message_is_named():
     assert translate(KeyError()).what == "KeyError"
