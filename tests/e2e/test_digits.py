@@ -97,6 +97,20 @@ def test_from_a_step_on_reuses_what_comes_before_and_a_missed_threshold_pushes_n
     assert [path.name for path in (digits / "root/serving/digits").iterdir() if path.name.isdigit()] == ["1"]
 
 
+def test_a_baseline_is_the_latest_blessed_model(first, options):
+    report = run("configs/digits-baseline.yaml", *options)
+    assert states(report) == {
+        **dict.fromkeys(STEPS[:6], "cached"),
+        **dict.fromkeys(STEPS[6:], "ran"),
+        "baseline": "ran",
+        "scores": "ran",
+    }
+    (evaluation,) = report["summary"]["evaluations"]
+    assert evaluation["metrics"]["overall"]["sparse_categorical_accuracy_diff"] == 0
+    assert evaluation["blessed"] is True
+    assert report["summary"]["pushes"][0]["version"] == "2"
+
+
 def test_a_stock_trainer_with_a_classic_run_fn(digits):
     settings = ["--set", f"root={digits / 'stock'}", "--set", f"steps.examples.with.input_base={digits / 'data'}"]
     report = run("configs/digits-stock.yaml", *settings)
