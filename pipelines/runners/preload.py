@@ -3,6 +3,7 @@
 Not ``tfx.v1``: it imports google-cloud-aiplatform as well, a third of its import time, and nothing here uses that.
 """
 
+import gc
 import os
 
 _LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
@@ -23,5 +24,10 @@ import penstock.pipelines.runners.jobs  # noqa: E402
 
 if _wanted is None:
     os.environ.pop(_LEGACY_KERAS, None)
+
+# Out of the collector's sight: a collection in a worker would touch, and so copy, every page that it shares with this
+# process, a gigabyte of modules that never become garbage.
+gc.collect()
+gc.freeze()
 
 __all__ = ["compiler", "launcher", "penstock", "tf", "tfma", "tfx"]
