@@ -53,7 +53,8 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
         self._done += 1
         mark, style = MARKS[step.state]
         note = f" ({step.reason})" if step.reason else ""
-        line = f"[{self._done}/{self._total}] {mark} {step.name:<14} {step.state}{note}  {step.seconds:.1f} s"
+        seconds = f"  {step.seconds:.1f} s" if step.seconds else ""
+        line = f"[{self._done}/{self._total}] {mark} {step.name:<14} {step.state}{note}{seconds}"
         self._console.print(line, style=style, highlight=False, soft_wrap=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +17,7 @@ from penstock.pipelines.config import (
     Loaded,
     Problem,
     Reading,
+    coerced,
     follows_from,
     problems_from_pydantic,
     read,
@@ -147,11 +147,11 @@ class _Resolver:
         model: type[BaseModel] = getattr(import_module(module), attribute)
         path = ("steps", name, "with")
         try:
-            # In JSON mode, strict pydantic takes lists for tuples; without strict it would take "5" and true for 5.
-            config = model.model_validate_json(json.dumps(self._config.steps[name].with_), strict=True)
+            config = model.model_validate(dict(self._config.steps[name].with_))
         except ValidationError as error:
             self._problems += problems_from_pydantic(self._document, error, path, model)
             return None
+        self._problems += coerced(self._document, path, config)
         for field, function in fields_with_role(config, "function"):
             self._problems += check_function(self._document, (*path, *field), function)
         for field, text in fields_with_role(config, "path"):

@@ -15,9 +15,10 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     parts = ["penstock", "pipelines", "components", "serving", "metadata", "setup.py", "pyproject.toml", "README.md"]
     for part in parts:
-        copy = shutil.copytree if (REPOSITORY / part).is_dir() else shutil.copyfile
-        options = {"symlinks": True} if copy is shutil.copytree else {}
-        copy(REPOSITORY / part, folder / part, **options)
+        if (REPOSITORY / part).is_dir():
+            shutil.copytree(REPOSITORY / part, folder / part, symlinks=True)
+        else:
+            shutil.copyfile(REPOSITORY / part, folder / part)
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "out", "."]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr

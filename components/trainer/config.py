@@ -18,9 +18,7 @@ from pydantic import (
 )
 
 from penstock.closest import did_you_mean
-from penstock.types import FunctionPath
-
-_IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
+from penstock.types import IMPORT_PATH, FunctionPath
 
 
 class _Options(BaseModel):
@@ -58,7 +56,7 @@ def _checked_strategy(value: Any) -> Any:
     if not isinstance(options, Mapping):
         return value
     name = options.get("name")
-    if name not in STRATEGIES:
+    if not isinstance(name, str) or name not in STRATEGIES:
         suggestion = did_you_mean(str(name), STRATEGIES)
         raise ValueError(
             f"unknown strategy {name!r}; allowed: {', '.join(STRATEGIES)}" + (f"; {suggestion}" if suggestion else "")
@@ -129,7 +127,7 @@ class TrainerConfig(_Options):
     """Parameters of the Trainer."""
 
     model_fn: FunctionPath = Field(
-        pattern=_IMPORT_PATH,
+        pattern=IMPORT_PATH,
         description="Import path of a function model_fn(context) that returns a compiled Keras 3 model.",
     )
     label: str = Field(min_length=1, description="Name of the label feature, as in the (transformed) examples.")

@@ -126,6 +126,8 @@ def _folder_fault(folder: Path) -> str | None:
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:
+    if "\0" in f"{folder}{pattern}":
+        return []
     found = glob.iglob(os.path.join(glob.escape(str(folder)), pattern), include_hidden=True)  # noqa: PTH118, PTH207
     return [Path(file) for file in found if os.path.isfile(file)]  # noqa: PTH113  pathlib refuses some patterns.
 

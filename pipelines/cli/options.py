@@ -6,14 +6,11 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from penstock.errors import PenstockError
-
-if TYPE_CHECKING:
-    from penstock.pipelines.config import Loaded
 
 # Whether it can be read is for the loader to say, in its own words and as JSON too.
 File = Annotated[
@@ -53,23 +50,3 @@ def errors_as_json(*, enabled: bool) -> Iterator[None]:
             raise
         print_json({"error": error.to_dict()})
         raise typer.Exit(error.exit_code) from error
-
-
-def refuse_remote_root(loaded: Loaded) -> None:
-    """Refuse a root behind a URL: steps that run here lock it, log to it and keep the metadata in it.
-
-    Raises:
-        ConfigProblems: The root is a URL.
-    """
-    from penstock.pipelines.config import ConfigProblems
-
-    if "://" in loaded.root:
-        document = loaded.document
-        problem = document.problem(
-            ("root",),
-            "a run on this machine needs a root on this machine",
-            received=loaded.root,
-            expected="a folder, absolute or relative to the project",
-            hint="add --set root=runs/here; artifacts behind a URL are for pipelines that run elsewhere",
-        )
-        raise ConfigProblems([problem], document.file)

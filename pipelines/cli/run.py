@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.errors import ConfigError, PenstockError
-from penstock.pipelines.cli.options import File, Json, Set, errors_as_json, example, print_json, refuse_remote_root
+from penstock.pipelines.cli.checked import checked, refuse_remote_root
+from penstock.pipelines.cli.options import File, Json, Set, errors_as_json, example, print_json
 
 if TYPE_CHECKING:
     from penstock.pipelines.config import Loaded
@@ -40,11 +41,10 @@ def run(  # noqa: PLR0913  One argument an option.
     json: Json = False,
 ) -> None:
     """Run a pipeline on this machine: progress a step, logs under ROOT/logs, a summary at the end."""
-    from penstock.pipelines.resolve import check
     from penstock.pipelines.runners.jobs import Selection
 
     with errors_as_json(enabled=json):
-        loaded, graph = check(file, set_ or ())
+        loaded, graph = checked(file, set_)
         refuse_remote_root(loaded)
         selection = Selection(tuple(only or ()), from_, cache=not no_cache)
         _check_selection(graph, selection)

@@ -5,6 +5,7 @@ Imports pydantic and ruamel.yaml only, so that checking a file stays fast.
 """
 
 from penstock.closest import closest, did_you_mean
+from penstock.pipelines.config.coercion import coerced
 from penstock.pipelines.config.document import Document
 from penstock.pipelines.config.loading import Loaded, Reading, load, read
 from penstock.pipelines.config.marks import Mark
@@ -25,6 +26,7 @@ __all__ = [
     "Reading",
     "StepConfig",
     "closest",
+    "coerced",
     "did_you_mean",
     "follows_from",
     "load",

@@ -14,15 +14,14 @@ _REFERENCE = re.compile(r"""(?<!\$)\$\{(?:[^{}'"\r\n]|'[^'{}\r\n]*'|"[^"{}\r\n]*
 _SIGNIFICANT = "{}[],:#"
 # From the end of the last private-use plane; a text that really holds one of these is refused.
 _STAND_INS = "".join(chr(0x10FF00 + offset) for offset in range(len(_SIGNIFICANT)))
-_RESERVED = re.compile(f"[{_STAND_INS}]")
 _MASK = str.maketrans(_SIGNIFICANT, _STAND_INS)
 _UNMASK = str.maketrans(_STAND_INS, _SIGNIFICANT)
 
 
 def reserved_at(text: str) -> int | None:
     """Return the index of the first character that cannot be used because it stands in for another."""
-    found = _RESERVED.search(text)
-    return found.start() if found else None
+    # A regular expression for characters so far up takes 5 ms to compile.
+    return min((index for char in _STAND_INS if (index := text.find(char)) >= 0), default=None)
 
 
 def mask(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from penstock.errors import EnvironmentProblem, PenstockError
+from penstock.errors import ConfigError, EnvironmentProblem, PenstockError
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.runners import jobs
@@ -21,6 +22,7 @@ from penstock.pipelines.runners.workers import Task, Workers
 PARALLEL_STEPS = 2
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 10.0
+_FULL_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,10 @@ class LocalRunner:
             self.workers = Workers(self._loaded.document.project, self.logs / "imports.log")
             log = self.logs / "prepare.log"
             arguments = (self._loaded, self._selection, self.run_id, self.logs / "pipeline.pbtxt")
-            prepared: Prepared = self.workers.run(jobs.prepare, *arguments, log=log)
+            try:
+                prepared: Prepared = self.workers.run(jobs.prepare, *arguments, log=log)
+            except PenstockError as error:
+                raise self._with_cause(error) from error
             start_up = time.monotonic() - began
             self._observer.prepared(prepared.graph, start_up)
             interrupted = self._run_steps(prepared)
@@ -181,7 +186,7 @@ class LocalRunner:
             run = StepRun(name, component, outcome["state"], outcome["seconds"], task.log)
         except PenstockError as error:
             seconds = time.monotonic() - self._running.started[name]
-            run = StepRun(name, component, "failed", seconds, task.log, error)
+            run = StepRun(name, component, "failed", seconds, task.log, self._with_cause(error))
             if task.process.exitcode != 0:
                 self._abandon(prepared, [name], f"its process ended with exit code {task.process.exitcode}")
         del self._running.tasks[name]
@@ -189,8 +194,21 @@ class LocalRunner:
         if run.state == "failed":
             self._stop_dependents(prepared.graph, name)
 
+    def _with_cause(self, error: PenstockError) -> PenstockError:
+        """Tell a full disk as such: SQLite and TensorFlow report what it broke, each in another way."""
+        full = shutil.disk_usage(self._loaded.root).free < _FULL_BYTES
+        if not full or isinstance(error, ConfigError):
+            return error
+        return EnvironmentProblem(
+            "no space is left on the disk of the root",
+            where=self._loaded.root,
+            received=error.what,
+            hint="free some space and run again: finished steps are kept",
+        )
+
     def _stop_dependents(self, graph: Graph, failed: str) -> None:
-        for name in graph.downstream(frozenset([failed])) - self._finished.keys():
+        stopped = graph.downstream(frozenset([failed])) - self._finished.keys()
+        for name in (name for name in graph.steps if name in stopped):
             self._end(StepRun(name, graph.steps[name].type.name, "not run", reason=f"{failed} failed"))
 
     def _interrupt(self, prepared: Prepared) -> None:
@@ -202,7 +220,7 @@ class LocalRunner:
             self._end(StepRun(name, prepared.graph.steps[name].type.name, "interrupted", seconds, task.log))
         if running:
             self._abandon(prepared, list(running), "interrupted")
-        for name in prepared.graph.steps.keys() - self._finished.keys():
+        for name in (name for name in prepared.graph.steps if name not in self._finished):
             self._end(StepRun(name, prepared.graph.steps[name].type.name, "not run", reason="interrupted"))
 
     def _abandon(self, prepared: Prepared, steps: list[str], reason: str) -> None:

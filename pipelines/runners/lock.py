@@ -30,6 +30,8 @@ def hold(root: Path, *, wait: bool) -> Iterator[None]:
         EnvironmentProblem: Another run holds the root, or it cannot be written.
     """
     path = root / _LOCK
+    if root.exists() and not root.is_dir():
+        raise EnvironmentProblem("the root is a file, not a folder", where=str(root), hint="name another root:")
     with _explained(root):
         root.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")

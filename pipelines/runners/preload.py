@@ -13,7 +13,7 @@ import tensorflow as tf  # noqa: E402
 
 # tf.keras is chosen at its first use. TensorFlow Transform sets the switch for Keras 2 when it is imported, for this
 # process and all that it starts, so the choice is made before and the switch put back after.
-KERAS_VERSION = tf.keras.__version__
+KERAS_MODEL = tf.keras.Model
 
 import tensorflow_model_analysis as tfma  # noqa: E402
 import tfx.components  # noqa: E402

@@ -53,7 +53,9 @@ def _text(error: BaseException) -> str:
         return lines[-1].strip()
     if len(lines) > _LINES_SHOWN:
         # Libraries append whole protos and graphs; the log has them.
-        message = "\n".join([*message.splitlines()[:_LINES_SHOWN], f"… {len(lines) - _LINES_SHOWN} more lines in the log"])
+        message = "\n".join(
+            [*message.splitlines()[:_LINES_SHOWN], f"… {len(lines) - _LINES_SHOWN} more lines in the log"]
+        )
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

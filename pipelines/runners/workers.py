@@ -87,17 +87,30 @@ class Workers:
 
     def __init__(self, project: Path, log: Path) -> None:
         self._project = project
+        self._log = log
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([PRELOAD])
         with _stderr_to(log), _environment(QUIET):
             forkserver.ensure_running()
 
     def start(self, task: Callable[..., Any], *args: Any, log: Path) -> Task:
-        """Start ``task(*args)``; both must be picklable. The first start waits for the imports."""
+        """Start ``task(*args)``; both must be picklable. The first start waits for the imports.
+
+        Raises:
+            EnvironmentProblem: The imports failed.
+        """
         receiver, sender = self._context.Pipe(duplex=False)
         arguments = (sender, log, self._project, task, args)
         process = self._context.Process(target=_main, args=arguments, name=log.stem, daemon=False)
-        process.start()
+        try:
+            process.start()
+        except EOFError as error:
+            lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+            raise EnvironmentProblem(
+                "TensorFlow and TFX cannot be imported",
+                received=lines[-1] if lines else None,
+                hint=f"see {self._log}, and run: penstock doctor",
+            ) from error
         sender.close()
         return Task(process, receiver, log)
 

@@ -1,7 +1,9 @@
 """The command line: messages, JSON, exit codes."""
 
+import errno
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -117,3 +119,39 @@ def test_a_root_below_a_file(valid, project):
 def test_doctor_as_json():
     findings = json.loads(invoke("doctor", "--json").output)
     assert {"interpreter", "lock", "C library", "disk", "Java"} <= {finding["check"] for finding in findings}
+
+
+def test_a_file_that_cannot_be_read_is_told_as_json(project):
+    project.pipeline(STEPS).unlink()
+    (project.folder / "p.yaml").mkdir()
+    answer = invoke("validate", "p.yaml", "--json")
+    assert answer.exit_code == 2
+    assert json.loads(answer.output)["error"]["problems"][0]["message"].startswith("p.yaml is a directory")
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_root_behind_a_url(valid, command):
+    answer = invoke(command, str(valid), "--set", "root=gs://bucket/runs")
+    assert "--set root: a run on this machine needs a root on this machine" in str(answer.exception)
+    assert "next: add --set root=runs/here" in str(answer.exception)
+
+
+def test_an_output_that_cannot_be_written(valid, monkeypatch, capsys):
+    def full(*_args: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sys.argv", ["penstock", "validate", str(valid)])
+    monkeypatch.setattr("penstock.pipelines.cli.validate.typer", SimpleNamespace(echo=full))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("reading or writing failed: No space left on device\n  next: check free")
+
+
+@pytest.mark.parametrize("before", [None, "logfire-plugin"])
+def test_the_environment_is_as_it_was_after_a_check(valid, monkeypatch, before):
+    monkeypatch.delenv("PYDANTIC_DISABLE_PLUGINS", raising=False)
+    if before:
+        monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", before)
+    assert invoke("validate", str(valid)).exit_code == 0
+    assert os.environ.get("PYDANTIC_DISABLE_PLUGINS") == before

@@ -71,3 +71,10 @@ def test_the_digest_ignores_neighbours(code):
 
 def test_installed_code_is_not_the_users(code):
     assert digest(["json.loads"], code.folder) == ""
+
+
+def test_a_package_may_make_its_submodules_itself(code):
+    code.write("lazy/__init__.py", "def __getattr__(name): ...\n")
+    assert locate("lazy.inner.build", code.folder).kind == "unknown"
+    with pytest.raises(ConfigError, match=r"no module 'pkg\.inner'"):
+        locate("pkg.inner.build", code.folder)

@@ -155,3 +155,20 @@ def test_raw_examples_are_asked_for_where_transformed_ones_are_given(project):
     text = project.problems(DATA + TRANSFORM + wired)
     assert "takes raw examples, and transform.transformed_examples is transformed" in text
     assert "write inputs: {transformed_examples: transform.transformed_examples}" in text
+
+
+def test_a_disabled_step_that_would_feed_an_input_is_named(project):
+    text = project.problems(DATA.replace("{component: StatisticsGen}", "{component: StatisticsGen, enabled: false}"))
+    assert "nothing feeds input 'statistics' (ExampleStatistics) of step 'schema' (SchemaGen)" in text
+    assert "next: enable step statistics" in text
+
+
+def test_an_empty_list_leaves_an_optional_input_unwired(project):
+    pusher = PUSHER.replace("Pusher, ", "Pusher, inputs: {model_blessing: []}, ")
+    graph = project.graph(DATA + trainer() + EVALUATOR + pusher)
+    assert list(graph.steps["pusher"].inputs) == ["model"]
+
+
+def test_a_required_input_cannot_be_left_unwired(project):
+    text = project.problems(DATA.replace("{component: SchemaGen}", "{component: SchemaGen, inputs: {statistics: []}}"))
+    assert "input 'statistics' of step 'schema' cannot be left unwired" in text

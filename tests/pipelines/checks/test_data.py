@@ -64,3 +64,25 @@ def test_a_csv_file_that_is_no_text(project):
     (project.folder / "data").mkdir()
     (project.folder / "data/rows.csv").write_bytes(b"\xff\xfe\x00a")
     assert "rows.csv cannot be read as CSV" in project.problems(CSV)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, '"a\\0b"'])
+def test_a_folder_name_that_no_file_system_takes(project, name):
+    text = project.problems(f"  examples: {{component: CsvExampleGen, with: {{input_base: {name}}}}}\n")
+    assert "the data folder of step 'examples' cannot be read" in text
+
+
+@pytest.mark.parametrize("pattern", ["**x", "a/**b", "[", "*/*", "x" * 300])
+def test_any_pattern_is_looked_for(project, pattern):
+    project.write("data/train-0.gz", "x")
+    text = project.problems(SPLITS.replace("eval-*", pattern))
+    assert f"received: pattern {pattern} in {project.folder}/data" in text
+
+
+def test_a_header_that_is_none_is_not_compared_with_labels(project):
+    project.write("data/rows.csv", "1,2,3\n4,5,6\n")
+    project.write("code.py", "def build_model(context): ...\n")
+    trainer = "  t: {component: Trainer, with: {model_fn: code.build_model, label: label}}\n"
+    text = project.problems(CSV + trainer)
+    assert "its first line holds only numbers" in text
+    assert "1 problem in" in text

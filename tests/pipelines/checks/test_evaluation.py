@@ -73,3 +73,33 @@ def test_the_trainers_label_is_a_column_where_nothing_transforms(project):
     text = project.problems(STEPS + "  t: {component: Trainer, with: {model_fn: code.build_model, label: lable}}\n")
     assert "no column 'lable' in the data" in text
     assert "did you mean 'label'?" in text
+
+
+def test_a_threshold_by_a_metrics_class_name(project):
+    name = "SparseCategoricalAccuracy"
+    spec = f"{{metrics: [{{class_name: {name}}}], thresholds: {{{name}: {{{BOUND}}}}}}}"
+    text = project.problems(evaluator(f"{{metrics_specs: [{spec}]}}"))
+    assert "a threshold on 'SparseCategoricalAccuracy', which is not computed" in text
+    assert "did you mean 'sparse_categorical_accuracy'?" in text
+
+
+@pytest.mark.parametrize(
+    ("threshold", "message", "hint"),
+    [
+        ("0.8", "expected a mapping, received the number 0.8", "its keys are change_threshold, value_threshold"),
+        ("{value_threshold: {lower_bound: {value: 0.8}}}", "expected a number, received a mapping", "write 0.8"),
+        ("{valueThreshold: {}}", "unknown field 'valueThreshold'", "did you mean 'value_threshold'?"),
+    ],
+)
+def test_a_threshold_as_others_write_it(project, threshold, message, hint):
+    text = project.problems(
+        evaluator(f"{{metrics_specs: [{{metrics: [{{class_name: AUC, threshold: {threshold}}}]}}]}}")
+    )
+    assert message in text
+    assert f"next: {hint}" in text
+
+
+def test_one_mapping_where_a_list_of_them_is_expected(project):
+    text = project.problems(evaluator("{slicing_specs: {feature_keys: [color]}}"))
+    assert "expected a list, received a mapping at steps.evaluator.with.eval_config.slicing_specs" in text
+    assert "put [ ] around it" in text

@@ -183,3 +183,13 @@ def test_a_very_long_chain_stops(project: Project) -> None:
 def test_extends_must_name_files(project: Project, extends: str, received: str) -> None:
     problem = project.only(f"extends: {extends}\n")
     assert problem.message == f"'extends' must name a file or a list of files, received {received}"
+
+
+def test_a_name_with_control_characters_stays_on_one_line(project: Project) -> None:
+    assert _refused("a\n\x1b[31m.yaml").startswith("there is no file a\\n\\x1b[31m.yaml\n")
+
+
+def test_utf_16_without_a_mark(project: Project) -> None:
+    text = _refused(project.write("p.yaml", Project.HEAD.encode("utf-16-le")))
+    assert "p.yaml:1:2: the character U+0000 cannot be used" in text
+    assert "next: save the file as UTF-8 text" in text

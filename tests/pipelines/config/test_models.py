@@ -239,6 +239,34 @@ STEP = "steps:\n  trainer:\n    component: Trainer\n"
             ),
         ),
         (
+            # A union inside a union makes one problem too.
+            Project.HEAD + Project.STEPS + "beam: {options: {x: [1, {}]}}\n",
+            (
+                "p.yaml:4:25: expected text, an integer, a number or true or false, received a mapping at "
+                "beam.options.x.1\n"
+                "    4 | beam: {options: {x: [1, {}]}}\n"
+                "      |                         ^^"
+            ),
+        ),
+        (
+            Project.HEAD + "steps: {trainer: Trainer}\n",
+            (
+                "p.yaml:3:18: expected a mapping, received the text 'Trainer' at steps.trainer\n"
+                "    3 | steps: {trainer: Trainer}\n"
+                "      |                  ^^^^^^^\n"
+                "      next: write {component: Trainer}"
+            ),
+        ),
+        (
+            Project.HEAD + "steps:\n  - {component: Trainer}\n",
+            (
+                "p.yaml:4:3: expected a mapping, received a list at steps\n"
+                "    4 |   - {component: Trainer}\n"
+                "      |   ^^^^^^^^^^^^^^^^^^^^^^\n"
+                "      next: write 'key: value' pairs"
+            ),
+        ),
+        (
             Project.HEAD + Project.STEPS + "beam: {options: {--runner: x}}\n",
             (
                 "p.yaml:4:18: the key '--runner' in beam.options must be a flag without its leading dashes, such as "
@@ -349,7 +377,7 @@ class Parameters(BaseModel):
             "epochs: 1, strategy: 5",
             "expected a mapping, received the integer 5 at W.strategy",
             "strategy",
-            "its keys are name, workers",
+            "its keys are name, workers, device",
         ),
         (
             "epochs: 1, strategy: plain",

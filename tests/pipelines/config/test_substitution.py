@@ -260,3 +260,10 @@ def test_no_text_from_the_environment_is_shown(project: Project, secret: str) ->
     secret = f"Q{secret}Q"
     text = f"{Project.HEAD}cache: ${{env.TOKEN}}\nsteps: {{t: {{component: T, inputs: {{a: '${{env.TOKEN}}'}}}}}}\n"
     assert secret not in str(project.refused(text, environ={"TOKEN": secret}))
+
+
+def test_a_variable_that_is_no_text(project: Project) -> None:
+    text = Project.HEAD + "vars: {a: '${env.BYTES}'}\n" + Project.STEPS
+    problem = project.only(text, environ={"BYTES": "\udcff"})
+    assert problem.message == "the environment variable BYTES is not UTF-8 text"
+    assert problem.hint == "set it again, as UTF-8"

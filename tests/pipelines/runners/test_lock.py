@@ -55,3 +55,12 @@ def test_a_killed_run_holds_nothing(tmp_path, other_run):
     other_run.wait()
     with hold(tmp_path, wait=False):
         pass
+
+
+def test_a_file_is_no_root(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(EnvironmentProblem, match="the root is a file, not a folder"),
+        hold(tmp_path / "file", wait=False),
+    ):
+        pass

@@ -14,7 +14,10 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def workers(folder):
-    return Workers(folder, folder / "imports.log")
+    with pytest.MonkeyPatch.context() as patch:
+        # Set by TensorFlow Transform when an earlier test imports it.
+        patch.delenv("TF_USE_LEGACY_KERAS", raising=False)
+        return Workers(folder, folder / "imports.log")
 
 
 @pytest.fixture

@@ -1,0 +1,103 @@
+"""Checking a file: what is wrong with its text and with its meaning is reported together, and only once."""
+
+import pytest
+
+from penstock.pipelines.config import ConfigProblems
+from penstock.pipelines.resolve import check
+
+EXAMPLES = "  examples: {component: CsvExampleGen, with: {input_base: data}}\n"
+STATISTICS = "  statistics: {component: StatisticsGen}\n"
+SCHEMA = "  schema: {component: SchemaGen}\n"
+TRANSFORM = "  transform: {component: Transform, with: {preprocessing_fn: code.preprocess}}\n"
+
+
+@pytest.fixture(autouse=True)
+def _data(project):
+    project.write("data/rows.csv", "x,label\n1,0\n")
+    project.write("code.py", "def build_model(context): ...\ndef preprocess(inputs): ...\n")
+
+
+def problems(project, steps, *overrides, **kwargs):
+    with pytest.raises(ConfigProblems) as raised:
+        check(project.pipeline(steps, **kwargs), overrides, {})
+    return [problem.message for problem in raised.value.problems]
+
+
+def test_a_right_file_gives_the_config_and_the_graph(project):
+    loaded, graph = check(project.pipeline(EXAMPLES + STATISTICS), ["pipeline=other"], {})
+    assert loaded.config.pipeline == graph.name == "other"
+    assert list(graph.steps) == ["examples", "statistics"]
+
+
+def test_one_mistake_hides_no_other(project):
+    top = "pipeline: P\nroot: [a]\nmetadata: {mysql: x}\nvarz: {}\n"
+    steps = (
+        "  examples: {component: CsvExampleGen, with: {input_base: nowhere}}\n"
+        "  statistics: {component: StatisticsGen, wiht: {}}\n"
+        "  schema: {component: SchemaGn}\n"
+        "  trainer: {component: Trainer, with: {model_fn: code.build, label: '${vars.label}', epoch: 1}}\n"
+    )
+    found = problems(project, steps, "steps.trainr.cache=true", top=top)
+    assert [message.partition(" a")[0].partition(", received")[0] for message in found] == [
+        "no key 'trainr' in steps",
+        "expected",
+        "expected text",
+        "unknown key 'mysql' in metadata",
+        "unknown key 'varz'",
+        "the data folder of step 'examples' is not there",
+        "unknown key 'wiht' in steps.statistics",
+        "unknown component 'SchemaGn'",
+        "undefined name '${vars.label}'",
+        "unknown key 'epoch' in steps.trainer.with",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        # The wires of a step that is left out, and of those after it, are not known.
+        (f"{EXAMPLES}  statistics: {{component: StatisticsGen, cahe: true}}\n{SCHEMA}", "unknown key 'cahe'"),
+        (f"  examples: {{component: CsvExampleGn}}\n{STATISTICS}{SCHEMA}", "unknown component 'CsvExampleGn'"),
+        # A required parameter that holds an undefined name is not also missing.
+        ("  examples: {component: CsvExampleGen, with: {input_base: '${vars.data}'}}\n", "undefined name"),
+        (
+            EXAMPLES + STATISTICS + SCHEMA + TRANSFORM.replace("code.preprocess", "'${vars.function}'"),
+            "undefined name",
+        ),
+        ("  examples: {component: 5}\n", "expected text, received the integer 5"),
+    ],
+)
+def test_what_only_follows_from_a_mistake_is_not_reported(project, steps, message):
+    (found,) = problems(project, steps)
+    assert found.startswith(message)
+
+
+def test_an_unknown_component_does_not_change_the_wires_of_others(project):
+    steps = (
+        "  examples: {component: CsvExampleGn}\n"
+        f"{STATISTICS}{SCHEMA}{TRANSFORM}"
+        "  trainer: {component: Trainer, with: {model_fn: code.build_model, label: label}}\n"
+    )
+    assert problems(project, steps) == ["unknown component 'CsvExampleGn'"]
+
+
+@pytest.mark.parametrize(
+    ("value", "received"), [('"5"', "the text '5'"), ("true", "true"), ("5.0", "the number 5.0"), ("[5]", "a list")]
+)
+def test_our_components_take_no_value_for_another(project, value, received):
+    steps = f"  t: {{component: Trainer, with: {{model_fn: code.build_model, label: x, epochs: {value}}}}}\n"
+    assert f"expected an integer, received {received} at steps.t.with.epochs" in problems(project, EXAMPLES + steps)
+
+
+def test_a_list_in_our_components_configs_is_a_list(project):
+    strategy = "{name: mirrored, devices: ['cpu:0', 'cpu:1']}"
+    steps = f"  t: {{component: Trainer, with: {{model_fn: code.build_model, label: label, strategy: {strategy}}}}}\n"
+    _, graph = check(project.pipeline(EXAMPLES + steps), (), {})
+    config = graph.steps["t"].config
+    assert config is not None
+    assert config.model_dump()["strategy"]["devices"] == ("cpu:0", "cpu:1")
+
+
+def test_every_step_disabled(project):
+    steps = "  examples: {component: CsvExampleGen, with: {input_base: data}, enabled: false}\n"
+    assert problems(project, steps) == ["every step is disabled"]
