@@ -298,3 +298,8 @@ def test_all_problems_come_together(project: Project) -> None:
         "missing required key 'component' in steps.b",
         "duplicate key 'b' (first at line 5)",
     ]
+
+
+def test_received_and_expected_stay_available(project: Project) -> None:
+    problem = project.only(Project.HEAD + STEP + "    cache: 5\n")
+    assert (problem.received, problem.expected) == ("the integer 5", "true or false")

@@ -134,8 +134,3 @@ def test_the_with_block_of_others(project: Project, block: str, message: str, pa
     assert problem.mark.line == 6
     if path != "epochs_parent":
         assert ".".join(map(str, problem.path)).removeprefix("steps.trainer.with").removeprefix(".") == path
-
-
-def test_received_and_expected_stay_available(project: Project) -> None:
-    problem = project.only(Project.HEAD + STEP + "    cache: 5\n")
-    assert (problem.received, problem.expected) == ("the integer 5", "true or false")
