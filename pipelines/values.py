@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from penstock.closest import did_you_mean
+from penstock.closest import closest, did_you_mean
 from penstock.errors import ConfigError
 from penstock.pipelines.catalog import Parameter, ValueType, load_protos
 from penstock.pipelines.config import Document, Problem
@@ -31,8 +31,9 @@ def check_parameters(
             yield _unknown(document, (*path, name), f"unknown key {quoted(name)}{where(path, 'in')}", declared)
         elif value is not None or declared[name].required:
             yield from check_value(document, (*path, name), value, declared[name].type)
+    misspelt = {closest(name, declared) for name in given if name not in declared}
     for name, parameter in declared.items():
-        if parameter.required and name not in given:
+        if parameter.required and name not in given and name not in misspelt:
             message = f"missing required key '{name}'{where(path, 'in')}"
             yield document.problem(path, message, key=True, expected=_expected(parameter.type))
 

@@ -114,7 +114,8 @@ def test_what_importing_a_component_brings_to_light_is_a_config_error(parts):
     file = parts.pipeline("  make: {component: parts.make, with: {txt: one}}\n")
     ended = penstock("run", str(file), cwd=parts.folder)
     assert ended.returncode == 2
-    assert "p.yaml:4:39: unknown key 'txt' in steps.make.with" in ended.stderr
+    assert "p.yaml:4:40: unknown key 'txt' in steps.make.with" in ended.stderr
+    assert "1 problem in p.yaml; nothing was run." in ended.stderr
     assert "did you mean 'text'?" in ended.stderr
 
 
