@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from penstock.pipelines.config.marks import shown_path
 from penstock.pipelines.graph import Graph
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
 
     def preparing(self, run_id: str, logs: Path) -> None:
         """Name the run and its logs."""
-        self._console.print(f"run {run_id}, logs in {logs}", highlight=False, soft_wrap=True)
+        self._console.print(f"run {run_id}, logs in {shown_path(logs)}", highlight=False, soft_wrap=True)
         self._console.print("importing TensorFlow and TFX", highlight=False)
 
     def prepared(self, graph: Graph, seconds: float) -> None:
@@ -77,7 +78,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
 
     def preparing(self, run_id: str, logs: Path) -> None:
         """Show that the imports go on."""
-        self._console.print(f"run {run_id}, logs in {logs}", highlight=False, soft_wrap=True)
+        self._console.print(f"run {run_id}, logs in {shown_path(logs)}", highlight=False, soft_wrap=True)
         self._bars[""] = self._progress.add_task("importing TensorFlow and TFX")
 
     def prepared(self, graph: Graph, seconds: float) -> None:

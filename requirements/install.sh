@@ -60,4 +60,5 @@ fi
 
 echo "setup: installing the locked versions into .venv (minutes the first time)"
 install --no-deps -r requirements/lock.txt
-install --no-deps --no-build-isolation -e .
+# setuptools warns of every editable installation that folders of the package's name may hide it; ours has one name.
+PYTHONWARNINGS=ignore install --no-deps --no-build-isolation -e .

@@ -54,7 +54,8 @@ def glibc() -> Iterator[Finding]:
 def versions_match_the_lock() -> Iterator[Finding]:
     """Every package of the lock is installed, in the lock's version."""
     if not _LOCK.is_file():
-        yield Finding("lock", "warning", "requirements/lock.txt is not beside this installation", None)
+        remedy = "compare with requirements/lock.txt in the repository of this version"
+        yield Finding("lock", "warning", "requirements/lock.txt is not beside this installation", remedy)
         return
     locked = read_lock(_LOCK.read_text(encoding="utf-8"))
     installed = {_normal(dist.metadata["Name"]): dist.version for dist in metadata.distributions()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from penstock.pipelines.config.marks import shown_path
 from penstock.pipelines.progress import MARKS
 
 if TYPE_CHECKING:
@@ -54,17 +55,18 @@ def _totals(result: RunResult) -> Iterator[str]:
     yield f"{result.seconds:.1f} s in all: {result.start_up:.1f} s to start, {working:.1f} s in steps."
     states = {step.state for step in result.steps}
     if states == {"cached"}:
-        yield f"Every step was cached: nothing changed since they ran. Logs: {result.logs}"
+        yield f"Every step was cached: nothing changed since they ran. Logs: {shown_path(result.logs)}"
     elif result.interrupted:
-        yield f"Interrupted. Finished steps are kept and will be cached. Logs: {result.logs}"
+        yield f"Interrupted. Finished steps are kept and will be cached. Logs: {shown_path(result.logs)}"
     else:
-        yield f"Logs: {result.logs}"
+        yield f"Logs: {shown_path(result.logs)}"
 
 
 def _show_error(console: Console, step: StepRun) -> None:
     console.print(f"\n{step.name} failed", style="bold red", highlight=False)
     console.print(str(step.error), highlight=False, soft_wrap=True, markup=False)
-    console.print(f"  log: {step.log}", highlight=False, soft_wrap=True, markup=False)
+    if step.log is not None:
+        console.print(f"  log: {shown_path(step.log)}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _achieved(summary: Summary) -> Iterator[str]:
@@ -96,12 +98,12 @@ def _evaluation(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _push(push: Push) -> Iterator[str]:
-    if push.pushed and not push.there:
-        yield f"\nVersion {push.version} is no longer at {push.path}; --from {push.step} pushes again"
-    elif push.pushed:
-        yield f"\nPushed version {push.version} to {push.path}"
-    else:
+    if not push.pushed or push.path is None:
         yield f"\nNot pushed, {push.step}: {push.reason}"
+    elif push.there:
+        yield f"\nPushed version {push.version} to {shown_path(push.path)}"
+    else:
+        yield f"\nVersion {push.version} is no longer at {shown_path(push.path)}; --from {push.step} pushes again"
 
 
 def _samples(samples: Samples) -> Iterator[str]:
