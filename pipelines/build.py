@@ -34,7 +34,6 @@ def build(graph: Graph) -> Any:
     Raises:
         ConfigError: A component refused its parameters; ``where`` names the step.
     """
-    from tfx.dsl.compiler import constants  # noqa: F401  The compiler patches TFX's types; import it first.
     from tfx.orchestration import metadata
     from tfx.orchestration.pipeline import Pipeline
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from penstock.pipelines.config import ConfigProblems, load
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.resolve import resolve
+
+# Speed belongs to benchmarks/: a slow machine must not fail a test.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -15,11 +15,11 @@ from penstock.pipelines.summary.evaluation import Evaluation
 from penstock.pipelines.summary.samples import Sample, Samples
 from penstock.pipelines.summary.show import show
 
-GRAPH = Graph("p", "/root", "/root/metadata.sqlite", Path("/project"), (), {})
+GRAPH = Graph("p", "/runs", "/runs/metadata.sqlite", Path("/project"), (), {})
 
 
 def shown(*steps, summary=None, interrupted=False):
-    result = RunResult("run1", Path("/root/logs/run1"), GRAPH, steps, 8.0, 20.5, interrupted)
+    result = RunResult("run1", Path("/runs/logs/run1"), GRAPH, steps, 8.0, 20.5, interrupted)
     stream = io.StringIO()
     show(Console(file=stream, width=100), result, summary)
     return stream.getvalue()
@@ -33,11 +33,11 @@ def test_a_cached_run_says_so():
 
 def test_a_failure_shows_the_error_the_log_and_what_was_not_run():
     error = ArtifactError("split 'eval' is empty", where="trainer", hint="add rows")
-    failed = StepRun("trainer", "Trainer", "failed", 3.0, Path("/root/logs/run1/trainer.log"), error)
+    failed = StepRun("trainer", "Trainer", "failed", 3.0, Path("/runs/logs/run1/trainer.log"), error)
     text = shown(failed, StepRun("pusher", "Pusher", "not run", reason="trainer failed"))
     assert "✗ failed" in text
     assert "not run, trainer failed" in text
-    assert "trainer: split 'eval' is empty\n  next: add rows\n  log: /root/logs/run1/trainer.log" in text
+    assert "trainer: split 'eval' is empty\n  next: add rows\n  log: /runs/logs/run1/trainer.log" in text
 
 
 def test_an_interrupted_run_says_what_is_kept():
@@ -85,11 +85,11 @@ def test_what_a_run_achieved(summary):
 def test_plain_progress_is_one_line_a_step():
     stream = io.StringIO()
     with PlainProgress(Console(file=stream, width=100)) as progress:
-        progress.preparing("run1", Path("/root/logs/run1"))
+        progress.preparing("run1", Path("/runs/logs/run1"))
         progress.prepared(GRAPH, 8.25)
         progress.started("trainer")
         progress.finished(StepRun("trainer", "Trainer", "ran", 1.26))
     lines = stream.getvalue().splitlines()
-    assert lines[0] == "run run1, logs in /root/logs/run1"
+    assert lines[0] == "run run1, logs in /runs/logs/run1"
     assert lines[2] == "0 steps, ready after 8.2 s"
     assert lines[3] == "[1/0] ✓ trainer        ran  1.3 s"
