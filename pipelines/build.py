@@ -53,11 +53,13 @@ def build(graph: Graph) -> Any:
     )
 
 
-def compile_graph(graph: Graph) -> Any:
-    """Return the pipeline's intermediate representation (``pipeline_pb2.Pipeline``), steps' cache switches included."""
+def compile_graph(graph: Graph, run_id: str) -> Any:
+    """Return the intermediate representation (``pipeline_pb2.Pipeline``) of one run, steps' cache switches included."""
     from tfx.dsl.compiler.compiler import Compiler
+    from tfx.orchestration.portable.runtime_parameter_utils import substitute_runtime_parameter
 
     ir = Compiler().compile(build(graph))
+    substitute_runtime_parameter(ir, {"pipeline-run-id": run_id})
     for node in ir.nodes:
         step = graph.steps[node.pipeline_node.node_info.id]
         node.pipeline_node.execution_options.caching_options.enable_cache = step.cache

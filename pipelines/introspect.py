@@ -59,13 +59,11 @@ def describe(target: Any, *, name: str, import_path: str) -> ComponentType:
 
 
 def _component_class(target: Any) -> Any:
+    """Return the component class, which is also what ``@component`` makes of a function; None for anything else."""
     from tfx.dsl.components.base.base_component import BaseComponent
 
     if inspect.isclass(target) and issubclass(target, BaseComponent) and getattr(target, "SPEC_CLASS", None):
         return target
-    factory = getattr(target, "_component_class", None) or getattr(target, "component_class", None)
-    if inspect.isclass(factory) and issubclass(factory, BaseComponent):
-        return factory
     return None
 
 

@@ -55,8 +55,6 @@ class _DryRun:
     """Asks TFX's launcher about each step on a copy of the store; temporary folders go to ``scratch``."""
 
     def __init__(self, graph: Graph, scratch: Path) -> None:
-        from tfx.orchestration.portable import runtime_parameter_utils
-
         from penstock.pipelines.build import compile_graph
 
         self._graph = graph
@@ -66,8 +64,7 @@ class _DryRun:
         copy = scratch / "metadata.sqlite"
         if self._known:
             shutil.copyfile(self._store, copy)
-        self._ir = compile_graph(replace(graph, sqlite=str(copy)))
-        runtime_parameter_utils.substitute_runtime_parameter(self._ir, {"pipeline-run-id": "plan"})
+        self._ir = compile_graph(replace(graph, sqlite=str(copy)), run_id="plan")
         self._ir.runtime_spec.pipeline_root.field_value.string_value = str(scratch / "root")
 
     def step(self, step: Step) -> PlannedStep:

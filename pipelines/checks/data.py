@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from penstock.closest import did_you_mean
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.graph import Graph, Step
 
@@ -132,8 +133,24 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
     return [Path(file) for file in found if os.path.isfile(file)]  # noqa: PTH113  pathlib refuses some patterns.
 
 
-def csv_columns(step: Step) -> list[str]:
+def column_is_there(
+    graph: Graph, document: Document, step: Step, path: tuple[str | int, ...], column: str
+) -> Iterator[Problem]:
+    """Yield a problem at ``path`` when the CSV files behind the step's ``examples`` have no such column."""
+    columns = [name for wire in step.inputs.get("examples", ()) for name in _csv_columns(graph.steps[wire.step])]
+    if columns and column not in columns:
+        yield document.problem(
+            path,
+            f"no column '{column}' in the data",
+            expected=f"one of {', '.join(columns)}",
+            hint=did_you_mean(column, columns),
+        )
+
+
+def _csv_columns(step: Step) -> list[str]:
     """Return the header of the step's first file; nothing when csv_has_header_and_rows reports that it has none."""
+    if step.type.name != "CsvExampleGen":
+        return []
     for file in csv_files(step):
         try:
             header = _first_two(file)[0]

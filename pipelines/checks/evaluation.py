@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from penstock.closest import did_you_mean
-from penstock.pipelines.checks.data import csv_columns
+from penstock.pipelines.checks.data import column_is_there
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.graph import Graph, Step
 
@@ -70,17 +70,11 @@ def change_thresholds_have_a_baseline(graph: Graph, document: Document) -> Itera
 def label_keys_are_in_the_data(graph: Graph, document: Document) -> Iterator[Problem]:
     """The Evaluator reads raw examples: its label is a column of the CSV files that they come from."""
     for step in graph.of_type("Evaluator"):
-        columns = [name for wire in step.inputs.get("examples", ()) for name in csv_columns(graph.steps[wire.step])]
         config = _mapping(step.parameters.get("eval_config"))
         for path, spec in _items(("steps", step.name, "with", "eval_config"), config, "model_specs"):
             label = spec.get("label_key")
-            if columns and isinstance(label, str) and label not in columns:
-                yield document.problem(
-                    (*path, "label_key"),
-                    f"no column '{label}' in the data",
-                    expected=f"one of {', '.join(columns)}",
-                    hint=did_you_mean(label, columns),
-                )
+            if isinstance(label, str):
+                yield from column_is_there(graph, document, step, (*path, "label_key"), label)
 
 
 @cache

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.closest import did_you_mean
-from penstock.pipelines.checks.data import csv_columns
+from penstock.pipelines.checks.data import column_is_there
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.graph import Graph
 
@@ -16,14 +15,7 @@ def trainer_label_is_in_the_data(graph: Graph, document: Document) -> Iterator[P
         label = getattr(step.config, "label", None)
         if label is None or step.inputs.get("transform_graph"):
             continue
-        columns = [name for wire in step.inputs.get("examples", ()) for name in csv_columns(graph.steps[wire.step])]
-        if columns and label not in columns:
-            yield document.problem(
-                ("steps", step.name, "with", "label"),
-                f"no column '{label}' in the data",
-                expected=f"one of {', '.join(columns)}",
-                hint=did_you_mean(label, columns),
-            )
+        yield from column_is_there(graph, document, step, ("steps", step.name, "with", "label"), label)
 
 
 def raw_examples_go_to_examples(graph: Graph, document: Document) -> Iterator[Problem]:

@@ -53,14 +53,12 @@ def prepare(loaded: Loaded, selection: Selection, run_id: str, ir_file: Path) ->
         ConfigError: ``--from`` or ``--only`` cannot be followed.
     """
     from google.protobuf import text_format
-    from tfx.orchestration.portable import runtime_parameter_utils
 
     from penstock.pipelines.build import compile_graph, import_and_describe
     from penstock.pipelines.runners.recovery import close_stale
 
     graph = resolve(loaded, import_and_describe)
-    ir = compile_graph(graph)
-    runtime_parameter_utils.substitute_runtime_parameter(ir, {"pipeline-run-id": run_id})
+    ir = compile_graph(graph, run_id)
     with _store(ir) as handle:
         close_stale(handle, graph, "the run that started it ended without finishing it")
         reused = _select(ir, selection, handle)
@@ -72,7 +70,7 @@ def run_step(ir: bytes, step: str) -> dict[str, Any]:
     """Run one step through TFX's launcher.
 
     Returns:
-        ``state`` (``ran`` or ``cached``), ``seconds`` of wall time and the ``execution`` id in ML Metadata.
+        ``state`` (``ran`` or ``cached``) and ``seconds`` of wall time.
 
     Raises:
         Exception: Whatever the step raised.
@@ -96,7 +94,7 @@ def run_step(ir: bytes, step: str) -> dict[str, Any]:
         )
     looked_up = info.pipeline_node.node_info.type.name.endswith(".Resolver")
     state = "cached" if execution.last_known_state == states.CACHED and not looked_up else "ran"
-    return {"state": state, "seconds": time.monotonic() - started, "execution": execution_id}
+    return {"state": state, "seconds": time.monotonic() - started}
 
 
 def abandon(ir: bytes, graph: Graph, steps: Collection[str], reason: str) -> None:

@@ -44,7 +44,7 @@ def graph(project):
 
 @pytest.fixture
 def nodes(graph):
-    return {node.pipeline_node.node_info.id: node.pipeline_node for node in compile_graph(graph).nodes}
+    return {node.pipeline_node.node_info.id: node.pipeline_node for node in compile_graph(graph, "run1").nodes}
 
 
 def test_steps_become_nodes_in_an_order_that_runs(nodes):
