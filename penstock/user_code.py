@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sysconfig
+import textwrap
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -16,6 +18,15 @@ from penstock.closest import did_you_mean
 from penstock.errors import Frame, PenstockError, UserCodeError
 
 _MESSAGE_LIMIT = 2000
+_AUTOGRAPH = "__autograph_generated_file"
+"""TensorFlow writes what it makes of a function to files of this name; they may hold our code."""
+_QUOTED_TRACEBACK = re.compile(r"Traceback \(most recent call last\):|in user code:")
+_QUOTED_FRAME = re.compile(r'^ *File "([^"\n]+)", line (\d+), in (\S+).*\n *(.*)', re.MULTILINE)
+_STAGED = re.compile(r"in user code:\n\n.*?\n\n( +\S.*)", re.DOTALL)
+_IN_A_LAYER = re.compile(
+    r"Exception encountered when calling ([^\n]+?)\.?\n\n(.*?)\s*\n(?:Call a|A)rguments received by .*", re.DOTALL
+)
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def import_function(path: str) -> Callable[..., Any]:
@@ -75,20 +86,41 @@ def user_code_boundary(description: str, *, where: str | None = None) -> Iterato
 
 
 def describe_exception(error: BaseException) -> str:
-    """Return ``Type: message``, shortened when a framework quotes pages."""
-    message = str(error).strip()
-    if len(message) > _MESSAGE_LIMIT:
-        message = f"{message[:_MESSAGE_LIMIT]} […]"
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+    """Return ``Type: message`` without what Keras and TensorFlow wrap around it, shortened when they quote pages."""
+    message = _COLORS.sub("", str(error)).strip()
+    told = _unwrapped(type(error).__name__, message)
+    return f"{told[:_MESSAGE_LIMIT]} […]" if len(told) > _MESSAGE_LIMIT else told
 
 
 def user_frames(error: BaseException) -> tuple[Frame, ...]:
-    """Return the frames of a traceback that lie in the user's own files, outermost first."""
-    return tuple(
+    """Return the frames of an exception that lie in the user's own files, outermost first.
+
+    Where TensorFlow has raised another exception in place of the user's, that quotes the traceback in its message.
+    """
+    frames = [
         Frame(file=frame.filename, line=frame.lineno or 0, function=frame.name, source=frame.line or "")
         for frame in traceback.extract_tb(error.__traceback__)
-        if _is_user_file(frame.filename)
-    )
+    ]
+    own = tuple(frame for frame in frames if _is_user_file(frame.file))
+    return own or tuple(frame for frame in _quoted_frames(str(error)) if _is_user_file(frame.file))
+
+
+def _unwrapped(kind: str, message: str) -> str:
+    """Return ``Type: message`` of what was raised first, and the layer that Keras says it was raised in."""
+    layer = ""
+    while wrapped := _STAGED.fullmatch(message) or _IN_A_LAYER.fullmatch(message):
+        if wrapped.re is _STAGED:
+            kind, _, message = textwrap.dedent(wrapped[1]).strip().partition(": ")
+        else:
+            layer, message = f" (in {wrapped[1]})", textwrap.dedent(wrapped[2]).strip()
+    return f"{kind}: {message}{layer}" if message else f"{kind}{layer}"
+
+
+def _quoted_frames(text: str) -> Iterable[Frame]:
+    start = _QUOTED_TRACEBACK.search(text)
+    found = _QUOTED_FRAME.findall(text, start.end()) if start else ()
+    # Replicas that fail alike are quoted one after the other.
+    return dict.fromkeys(Frame(file, int(line), function, source.strip()) for file, line, function, source in found)
 
 
 def _import_module(name: str, path: str) -> ModuleType:
@@ -117,7 +149,7 @@ def _siblings(module: str) -> list[str]:
 
 
 def _is_user_file(filename: str) -> bool:
-    if not filename.endswith(".py"):
+    if not filename.endswith(".py") or Path(filename).name.startswith(_AUTOGRAPH):
         return False
     resolved = Path(filename).resolve()
     return not any(resolved.is_relative_to(root) for root in _foreign_roots())

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from penstock.pipelines.config.marks import shown_path
 from penstock.pipelines.graph import Graph
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
     from penstock.pipelines.runners.local import StepRun
 
 MARKS = {
@@ -23,13 +25,16 @@ MARKS = {
     "interrupted": ("✗", "yellow"),
     "not run": ("·", "dim"),
 }
+STATUS_SECONDS = 10.0
+"""Seconds between the statuses of a step in plain output: a log shows life, and a short step stays one line."""
 
 
 class PlainProgress(AbstractContextManager["PlainProgress"]):
-    """A line when a step ends; for logs and pipes."""
+    """A line when a step ends, its notes, and now and then its status; for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._heard: dict[str, float] = {}
         self._total = 0
         self._done = 0
 
@@ -47,7 +52,20 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
         self._console.print(f"{self._total} steps, ready after {seconds:.1f} s", highlight=False)
 
     def started(self, step: str) -> None:
-        """Steps are named when they end."""
+        """Nothing yet: a short step is named when it ends."""
+        self._heard[step] = monotonic()
+
+    def step_status(self, step: str, text: str) -> None:
+        """Print the status if the step's last one is long ago."""
+        if monotonic() - self._heard[step] >= STATUS_SECONDS:
+            self._heard[step] = monotonic()
+            self.step_note(step, text)
+
+    def step_note(self, step: str, text: str) -> None:
+        """Print the note behind the step's name."""
+        for line in _printable(text).split("\n", allow_blank=True):
+            prefixed = Text.assemble((f"  {step} │ ", "dim"), line)
+            self._console.print(prefixed, soft_wrap=True)
 
     def finished(self, step: StepRun) -> None:
         """Print the step's end."""
@@ -60,7 +78,7 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
 
 
 class LiveProgress(AbstractContextManager["LiveProgress"]):
-    """A spinner for each running step, and a line for each that ended."""
+    """A spinner with its status for each running step, its notes, and a line for each that ended."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -79,7 +97,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
     def preparing(self, run_id: str, logs: Path) -> None:
         """Show that the imports go on."""
         self._console.print(f"run {run_id}, logs in {shown_path(logs)}", highlight=False, soft_wrap=True)
-        self._bars[""] = self._progress.add_task("importing TensorFlow and TFX")
+        self._bars[""] = self._progress.add_task("importing TensorFlow and TFX", status="")
 
     def prepared(self, graph: Graph, seconds: float) -> None:
         """The steps are known."""
@@ -88,7 +106,15 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
 
     def started(self, step: str) -> None:
         """Show the step's spinner and clock."""
-        self._bars[step] = self._progress.add_task(step)
+        self._bars[step] = self._progress.add_task(step, status="")
+
+    def step_status(self, step: str, text: str) -> None:
+        """Show the status beside the spinner."""
+        self._progress.update(self._bars[step], status=text)
+
+    def step_note(self, step: str, text: str) -> None:
+        """Print the note above the spinners."""
+        self._plain.step_note(step, text)
 
     def finished(self, step: StepRun) -> None:
         """Replace the spinner by a line."""
@@ -97,9 +123,21 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         self._plain.finished(step)
 
 
-def _spinners(console: Console) -> Progress:
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+class _StatusColumn(ProgressColumn):
+    """What a step does now, cut where the terminal ends."""
 
-    return Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
-    )
+    def render(self, task: Task) -> Text:
+        text = Text(" ").join(_printable(task.fields["status"]).split("\n"))
+        text.no_wrap, text.overflow = True, "ellipsis"
+        return text
+
+
+def _spinners(console: Console) -> Progress:
+    name = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), name, TimeElapsedColumn(), _StatusColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def _printable(text: str) -> Text:
+    """Make text of any origin harmless: no cursor movements, no markup, nothing that cannot be encoded."""
+    return Text.from_ansi(text.rstrip().encode("utf-8", "replace").decode("utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 REPOSITORY = Path(__file__).parents[1]
+_WITH_TENSORFLOW = {"components", "examples", "serving"}
+"""Folders of tests that run TensorFlow in their own process."""
 
 
 class Project:
@@ -47,6 +50,17 @@ class Project:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.chdir(tmp_path)
     return Project(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _keras_3(request: pytest.FixtureRequest) -> None:
+    """tf.keras is chosen at its first use; a test that imports TensorFlow Transform first would choose Keras 2."""
+    tests = Path(__file__).parent
+    if _WITH_TENSORFLOW & {item.path.relative_to(tests).parts[0] for item in request.session.items}:
+        os.environ.pop("TF_USE_LEGACY_KERAS", None)
+        import tensorflow as tf
+
+        assert tf.keras.Model.__module__.startswith("keras."), tf.keras.Model.__module__
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,10 @@
 """README tells the truth about the language and the commands."""
 
 import re
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from penstock.pipelines.cli.app import app
 from penstock.pipelines.config import PipelineConfig, StepConfig, load
@@ -42,10 +44,40 @@ def test_every_command_is_documented_and_every_documented_command_exists():
     assert set(re.findall(r"`penstock (\w+)", README)) == commands
 
 
-def test_every_parameter_of_our_components_is_named():
+def test_every_parameter_of_the_pusher_is_named():
     from penstock.components.pusher.config import PusherConfig
-    from penstock.components.trainer.config import TrainerConfig
 
-    for model in (TrainerConfig, PusherConfig):
-        for name in model.model_fields:
-            assert re.search(rf"`{name}[`.]", README), f"{model.__name__}.{name}"
+    for name in PusherConfig.model_fields:
+        assert re.search(rf"`{name}[`.]", README), name
+
+
+def test_the_trainers_parameters_are_all_there_and_valid():
+    from penstock.components.trainer.config import TrainerConfig
+    from penstock.components.trainer.options import Options
+
+    (text,) = re.findall(r"<!-- the Trainer's parameters.*?-->\n```yaml\n(.*?)```", README, flags=re.DOTALL)
+    given = YAML(typ="safe").load(text)
+    config = TrainerConfig.model_validate(given)
+
+    def unnamed(model: Options, values: dict[str, Any]) -> list[str]:
+        missing = []
+        for name, info in type(model).model_fields.items():
+            value = getattr(model, name)
+            key = info.alias or name
+            if key not in values:
+                missing.append(key)
+            elif isinstance(value, Options) and key != "strategy":
+                missing += [f"{key}.{inner}" for inner in unnamed(value, values[key])]
+        return missing
+
+    # Either of two, and what has no place beside another value.
+    assert unnamed(config, given) == ["steps", "runtime.logical_devices.gpu", "runtime.gpu_memory.limit"]
+
+
+def test_every_strategy_and_its_options_are_named():
+    from penstock.components.trainer.strategy_options import STRATEGIES
+
+    for name, options in STRATEGIES.items():
+        assert f"`{name}`" in README
+        for option in set(options.model_fields) - {"name"}:
+            assert re.search(rf"`{option}`", README), f"{name}.{option}"

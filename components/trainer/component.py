@@ -23,6 +23,7 @@ class TrainerSpec(types.ComponentSpec):
         "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph, optional=True),
         "schema": ChannelParameter(type=standard_artifacts.Schema, optional=True),
         "hyperparameters": ChannelParameter(type=standard_artifacts.HyperParameters, optional=True),
+        "base_model": ChannelParameter(type=standard_artifacts.Model, optional=True),
     }
     OUTPUTS: ClassVar = {
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -34,8 +35,8 @@ class Trainer(base_component.BaseComponent):
     """Trains the compiled Keras model that a user's ``model_fn(context)`` returns.
 
     The ``model`` artifact holds ``Format-Serving/`` (SavedModel with the signatures ``serving_default`` and
-    ``predict``) and ``Format-Keras/model.keras``; strategy, replicas, steps, final metrics and versions are its custom
-    properties. ``model_run`` holds ``history.json`` and ``training_report.json``.
+    ``predict``) and ``Format-Keras/model.keras``; strategy, replicas, steps, final metrics, versions and commit are its
+    custom properties. ``model_run`` holds ``history.json``, ``training_report.json`` and logs for TensorBoard.
 
     Args:
         examples: Raw examples; they feed the predict gate, and training unless ``transformed_examples`` is wired.
@@ -44,13 +45,14 @@ class Trainer(base_component.BaseComponent):
         transform_graph: Transform's graph, which becomes part of the served model.
         schema: Schema of the raw examples; needed without ``transform_graph``.
         hyperparameters: A Tuner's best hyperparameters, which override ``config.hparams``.
+        base_model: The model whose weights ``warm_start: {from: latest_blessed}`` begins with.
     """
 
     SPEC_CLASS = TrainerSpec
     CONFIG: ClassVar = TrainerConfig
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  One argument an input.
         self,
         *,
         examples: types.BaseChannel,
@@ -59,6 +61,7 @@ class Trainer(base_component.BaseComponent):
         transform_graph: types.BaseChannel | None = None,
         schema: types.BaseChannel | None = None,
         hyperparameters: types.BaseChannel | None = None,
+        base_model: types.BaseChannel | None = None,
     ) -> None:
         spec = TrainerSpec(
             examples=examples,
@@ -66,7 +69,8 @@ class Trainer(base_component.BaseComponent):
             transform_graph=transform_graph,
             schema=schema,
             hyperparameters=hyperparameters,
-            config=config.model_dump_json(),
+            base_model=base_model,
+            config=config.model_dump_json(by_alias=True),
             model=types.Channel(type=standard_artifacts.Model),
             model_run=types.Channel(type=standard_artifacts.ModelRun),
         )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from penstock.closest import did_you_mean
 from penstock.components.trainer.feature_specs import dtype_and_shape
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     import tensorflow_transform as tft
     from keras import KerasTensor
     from tensorflow_metadata.proto.v0 import schema_pb2
@@ -61,6 +61,10 @@ class HParams(Mapping[str, Any]):
         return f"HParams({self._values!r})"
 
 
+def _keras_3() -> ModuleType:
+    return importlib.import_module("keras")
+
+
 @dataclass(frozen=True)
 class TrainerContext:
     """What the Trainer tells ``model_fn``.
@@ -73,8 +77,10 @@ class TrainerContext:
         label: Name of the label feature.
         schema: Schema of the raw examples.
         tf_transform_output: Vocabularies and statistics of Transform, or None if it is not wired.
-        num_replicas: Replicas that train in step, a count.
+        num_replicas: Replicas that train in step over all workers, a count.
         global_batch_size: Rows of one step over all replicas.
+        num_workers: Processes that train together, a count.
+        keras: The Keras that the configuration asks for, Keras 3 or tf_keras; the same as ``tf.keras``.
     """
 
     hparams: HParams
@@ -84,13 +90,8 @@ class TrainerContext:
     tf_transform_output: tft.TFTransformOutput | None
     num_replicas: int
     global_batch_size: int
-
-    @property
-    def keras(self) -> ModuleType:
-        """The Keras module that fits the strategy."""
-        import keras
-
-        return keras  # type: ignore[no-any-return]
+    num_workers: int = 1
+    keras: ModuleType = field(default_factory=_keras_3)
 
     def inputs(self) -> dict[str, KerasTensor]:
         """Return one ``keras.Input`` a feature, of shape (batch, *feature's shape)."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
@@ -13,17 +20,25 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from penstock.closest import did_you_mean
+from penstock.components.trainer.cluster.environment import vertex_folder
 from penstock.components.trainer.config import TrainerConfig
+from penstock.components.trainer.options import LATEST_BLESSED
+from penstock.components.trainer.request import SplitFiles, TrainRequest
+from penstock.components.trainer.train import train
 from penstock.errors import ArtifactError, ConfigError
+from penstock.recording import when_recorded
+from penstock.reporting import log_file, note
 
-if TYPE_CHECKING:
-    from penstock.components.trainer.report import TrainingReport
-    from penstock.components.trainer.train import SplitFiles, TrainRequest
-
+_log = logging.getLogger(__name__)
 Artifacts = dict[str, list[types.Artifact]]
 _TF_EXAMPLE = "FORMAT_TF_EXAMPLE"
 KERAS_FOLDER = "Format-Keras"
-"""Beside TFX's ``Format-Serving`` in the model artifact; holds ``model.keras``."""
+"""Beside TFX's ``Format-Serving`` in the model artifact; holds :data:`KERAS_FILE`."""
+KERAS_FILE = "model.keras"
+CHECKPOINTS = ".checkpoints"
+"""Beside the step's outputs, or where Vertex AI wants it; a training that was killed goes on from there."""
+_CHANGEABLE = frozenset({"checkpoint", "gate", "max_restarts", "serving_fn", "steps_per_execution", "tensorboard"})
+"""Parameters that do not change which weights come out."""
 
 
 class Executor(base_executor.BaseExecutor):
@@ -33,20 +48,28 @@ class Executor(base_executor.BaseExecutor):
         """Train, and record the outcome on the ``model`` artifact.
 
         Args:
-            input_dict: ``examples``, and when wired ``transformed_examples``, ``transform_graph``, ``schema`` and
-                ``hyperparameters``.
+            input_dict: ``examples``, and when wired ``transformed_examples``, ``transform_graph``, ``schema``,
+                ``hyperparameters`` and ``base_model``.
             output_dict: ``model`` and ``model_run``.
             exec_properties: ``config``, a :class:`TrainerConfig` as JSON.
         """
-        from penstock.components.trainer.train import train
+        request = _request(input_dict, output_dict, exec_properties)
+        result = train(request)
+        _record(artifact_utils.get_single_instance(output_dict["model"]), result.properties)
+        if request.checkpoints and result.properties:  # Other tasks than the chief record nothing.
+            # Those of other parameters too: this step has succeeded, nobody goes on from them.
+            when_recorded(partial(_remove, request.checkpoints.parent))
 
-        result = train(_request(input_dict, output_dict, exec_properties))
-        _record(artifact_utils.get_single_instance(output_dict["model"]), result.report)
+
+def _remove(checkpoints: Path) -> None:
+    try:
+        if checkpoints.exists():
+            shutil.rmtree(checkpoints)
+    except OSError as error:
+        _log.warning("checkpoints that nobody needs any more stay in %s: %s", checkpoints, error)
 
 
 def _request(inputs: Artifacts, outputs: Artifacts, properties: dict[str, Any]) -> TrainRequest:
-    from penstock.components.trainer.train import TrainRequest
-
     config = TrainerConfig.model_validate_json(properties["config"])
     model = artifact_utils.get_single_instance(outputs["model"])
     transform_graph, schema = _uri(inputs, "transform_graph"), _uri(inputs, "schema")
@@ -54,17 +77,49 @@ def _request(inputs: Artifacts, outputs: Artifacts, properties: dict[str, Any]) 
         config=config,
         files=_split_files(inputs, config),
         saved_model=Path(path_utils.serving_model_dir(model.uri)),
-        keras_file=Path(model.uri) / KERAS_FOLDER / "model.keras",
+        keras_file=Path(model.uri) / KERAS_FOLDER / KERAS_FILE,
         run_folder=Path(artifact_utils.get_single_uri(outputs["model_run"])),
         schema=Path(io_utils.get_only_uri_in_dir(schema)) if schema else None,
         transform_graph=Path(transform_graph) if transform_graph else None,
         tuned_hparams=_tuned_hparams(_uri(inputs, "hyperparameters")),
+        base_model=_base_model(config, _uri(inputs, "base_model")),
+        checkpoints=_checkpoints(Path(model.uri)) / _fingerprint(inputs, properties),
+        tensorboard=vertex_folder(os.environ, "AIP_TENSORBOARD_LOG_DIR"),
+        log=log_file(),
     )
 
 
-def _split_files(inputs: Artifacts, config: TrainerConfig) -> SplitFiles:
-    from penstock.components.trainer.train import SplitFiles
+def _checkpoints(model: Path) -> Path:
+    """Return the folder for the checkpoints of this step, and of nothing else."""
+    wanted = vertex_folder(os.environ, "AIP_CHECKPOINT_DIR")
+    return model.parent.parent / CHECKPOINTS if wanted is None else wanted / CHECKPOINTS
 
+
+def _fingerprint(inputs: Artifacts, properties: dict[str, Any]) -> str:
+    """Return a name that two attempts at the same training share: same parameters, user code, inputs and versions.
+
+    A training that fails for want of restarts, disk space or a better gate goes on with what its user changes.
+    """
+    config = {name: value for name, value in json.loads(properties["config"]).items() if name not in _CHANGEABLE}
+    artifacts = {key: sorted(artifact.uri for artifact in found) for key, found in inputs.items()}
+    packages = {name: version(name) for name in ("tensorflow", "keras", "tf_keras")}
+    described = json.dumps([{**properties, "config": config}, artifacts, packages], sort_keys=True, default=str)
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+def _base_model(config: TrainerConfig, uri: str | None) -> Path | None:
+    """Return the ``.keras`` file to start from; None for new weights, as where nothing is blessed yet."""
+    if config.warm_start is None:
+        return None
+    if config.warm_start.source != LATEST_BLESSED:
+        return Path(config.warm_start.source)
+    if uri is None:
+        note("warm start: there is no blessed model yet; new weights")
+        return None
+    return Path(uri) / KERAS_FOLDER / KERAS_FILE
+
+
+def _split_files(inputs: Artifacts, config: TrainerConfig) -> SplitFiles:
     transformed = inputs.get("transformed_examples") or []
     if transformed and not inputs.get("transform_graph"):
         raise ConfigError(
@@ -131,18 +186,11 @@ def _tuned_hparams(uri: str | None) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not name.startswith("tuner/")}
 
 
-def _record(model: types.Artifact, report: TrainingReport) -> None:
-    for name, text in (
-        ("strategy", report.strategy),
-        ("keras_version", report.keras_version),
-        ("tensorflow_version", report.tensorflow_version),
-        ("hparams", json.dumps(report.hparams, sort_keys=True)),
-    ):
-        model.set_string_custom_property(name, text)
-    counts = {"replicas": report.replicas, "global_batch_size": report.global_batch_size, "steps": report.steps}
-    if report.epochs is not None:
-        counts["epochs"] = report.epochs
-    for name, count in counts.items():
-        model.set_int_custom_property(name, count)
-    for name, value in report.final_metrics.items():
-        model.set_float_custom_property(name, value)
+def _record(model: types.Artifact, properties: Mapping[str, str | int | float]) -> None:
+    for name, value in properties.items():
+        if isinstance(value, str):
+            model.set_string_custom_property(name, value)
+        elif isinstance(value, int):
+            model.set_int_custom_property(name, value)
+        else:
+            model.set_float_custom_property(name, value)

@@ -10,16 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from penstock.components.trainer import durable
+from penstock.components.trainer.keras_backend import Keras
 from penstock.components.trainer.model import ModelInputs
 from penstock.components.trainer.preprocessing import Preprocessing
+from penstock.components.trainer.signatures import PREDICT, SERVING_DEFAULT, Signature
+from penstock.user_code import user_code_boundary
 
-SERVING_DEFAULT = "serving_default"
-"""Takes ``examples``, a vector of serialized raw tf.Examples."""
-PREDICT = "predict"
-"""Takes raw features by name, the batch as first dimension."""
 SINGLE_OUTPUT = "outputs"
 """Name of the output of a model that returns a bare tensor; TFX's components expect one output of any name."""
 
@@ -33,15 +32,32 @@ class ServingModel:
         preprocessing: What makes them of raw features.
         raw_spec: The raw features of a request, as :func:`~penstock.components.trainer.preprocessing.serving_spec`
             gives them.
+        further: Signatures beside ``serving_default`` and ``predict``.
     """
 
     def __init__(
-        self, model: Any, inputs: ModelInputs, preprocessing: Preprocessing, raw_spec: Mapping[str, Any]
+        self,
+        model: Any,
+        inputs: ModelInputs,
+        preprocessing: Preprocessing,
+        raw_spec: Mapping[str, Any],
+        further: Sequence[Signature] = (),
     ) -> None:
         self.model = model
         self.inputs = inputs
         self.preprocessing = preprocessing
         self.raw_spec = dict(raw_spec)
+        self._further = tuple(further)
+
+    def signatures(self) -> tuple[Signature, ...]:
+        """Return all signatures; ``predict`` is among them where every feature has a dense form."""
+        examples = {"examples": tf.TensorSpec([None], tf.string, name="examples")}
+        columns = self.column_spec()
+        return (
+            Signature(SERVING_DEFAULT, self.from_examples, examples),
+            *(() if columns is None else (Signature(PREDICT, self.from_columns, columns, by_name=True),)),
+            *self._further,
+        )
 
     def from_examples(self, examples: Any) -> dict[str, Any]:
         """Answer a vector of serialized raw tf.Examples: one tensor an output, batch first."""
@@ -83,23 +99,37 @@ def name_outputs(answer: Any, model: Any) -> dict[str, Any]:
     return {SINGLE_OUTPUT: answer}
 
 
-def export_saved_model(serving: ServingModel, path: Path) -> None:
-    """Write a SavedModel with signature ``serving_default`` and, where every feature has a dense form, ``predict``.
+def export_saved_model(serving: ServingModel, path: Path, keras: Keras) -> None:
+    """Write a SavedModel with the signatures of the serving model, and flush it to the disk.
 
     Args:
         serving: What to export.
         path: A folder that does not exist yet.
+        keras: The model's Keras.
+
+    Raises:
+        UserCodeError: TensorFlow cannot trace or save a signature.
     """
-    archive = keras.export.ExportArchive()
-    archive.track(serving.model)
-    if serving.preprocessing.layer is not None:
-        archive.track(serving.preprocessing.layer)
-    examples = tf.TensorSpec([None], tf.string, name="examples")
-    archive.add_endpoint(SERVING_DEFAULT, serving.from_examples, [examples])
-    columns = serving.column_spec()
-    if columns is not None:
-        archive.add_endpoint(PREDICT, serving.from_columns, [columns])
-    archive.write_out(str(path), verbose=False)
+    layers = [serving.model, serving.preprocessing.layer]
+    signatures = serving.signatures()
+    names = ", ".join(signature.name for signature in signatures)
+    with user_code_boundary(f"exporting the model with the signatures {names}"):
+        keras.export(
+            path,
+            [layer for layer in layers if layer is not None],
+            [(signature.name, signature.function, signature.arguments) for signature in signatures],
+        )
+    durable.sync_tree(path)
+
+
+def save_keras_file(model: Any, path: Path) -> None:
+    """Write the whole model, weights and optimizer included, as a ``.keras`` file.
+
+    Raises:
+        UserCodeError: Keras cannot save the model.
+    """
+    with user_code_boundary(f"saving the model {model.name!r} as .keras"):
+        durable.write_beside(path, model.save)
 
 
 def _column_spec(name: str, feature: Any) -> Any | None:

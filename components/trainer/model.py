@@ -9,6 +9,7 @@ from typing import Any
 from penstock.closest import did_you_mean
 from penstock.components.trainer.context import TrainerContext
 from penstock.components.trainer.feature_specs import describe
+from penstock.components.trainer.keras_backend import Keras, is_sequential
 from penstock.errors import UserCodeError
 from penstock.user_code import import_function, user_code_boundary
 
@@ -30,16 +31,22 @@ class ModelInputs:
         return features[self.names[0]] if self.single else {name: features[name] for name in self.names}
 
 
-def build_model(path: str, context: TrainerContext, strategy: Any) -> Any:
-    """Return the compiled model that the user's function makes, built inside the strategy's scope.
+def build_model(path: str, context: TrainerContext, strategy: Any, keras: Keras) -> Any:
+    """Return the compiled model that the user's function makes, inside the strategy's scope.
+
+    Args:
+        path: Import path of the model_fn.
+        context: What it receives.
+        strategy: The ``tf.distribute.Strategy`` to train under.
+        keras: The Keras that the model must be of.
 
     Raises:
         UserCodeError: The function cannot be imported, raises, or returns something that cannot be trained.
     """
     model_fn = import_function(path)
-    with user_code_boundary(f"model_fn {path!r}"), strategy.scope():
+    with user_code_boundary(f"model_fn {path!r}"), strategy.scope(), keras.creation_scope(strategy):
         model = model_fn(context)
-    _check_model(model, path)
+    _check_model(model, path, keras)
     return model
 
 
@@ -57,11 +64,9 @@ def model_inputs(model: Any, features: Mapping[str, Any], path: str) -> ModelInp
     Raises:
         UserCodeError: An input's name is no feature.
     """
-    import keras
-
     declared = [tensor.name for tensor in getattr(model, "inputs", None) or []]
     if not declared:
-        return _undeclared_inputs(features, path, sequential=isinstance(model, keras.Sequential))
+        return _undeclared_inputs(features, path, sequential=is_sequential(model))
     unknown = sorted(set(declared) - set(features))
     if unknown:
         raise UserCodeError(
@@ -82,18 +87,16 @@ def describe_outputs(model: Any) -> str:
     return ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in zip(names, outputs, strict=False))
 
 
-def _check_model(model: Any, path: str) -> None:
-    import keras
-
+def _check_model(model: Any, path: str, keras: Keras) -> None:
     received = f"{type(model).__module__}.{type(model).__qualname__}"
-    if not isinstance(model, keras.Model):
+    if not keras.is_model(model):
         raise UserCodeError(
-            f"model_fn {path!r} returned no Keras model",
+            f"model_fn {path!r} returned no {keras.title} model",
             received=received if model is not None else "None",
-            expected="a compiled keras.Model (Keras 3)",
-            hint=_hint_for(model),
+            expected=f"a compiled {keras.name}.Model",
+            hint=_hint_for(model, keras),
         )
-    if not model.compiled or model.optimizer is None:
+    if not getattr(model, "compiled", True) or getattr(model, "optimizer", None) is None:
         raise UserCodeError(
             f"model_fn {path!r} returned a model that is not compiled",
             received=f"{received} {model.name!r}",
@@ -102,13 +105,12 @@ def _check_model(model: Any, path: str) -> None:
         )
 
 
-def _hint_for(model: Any) -> str:
+def _hint_for(model: Any, keras: Keras) -> str:
     if model is None:
         return "end the function with: return model"
-    if type(model).__module__.startswith("tf_keras") or any(
-        base.__module__.startswith("tf_keras") for base in type(model).__mro__
-    ):
-        return "build it with context.keras; tf_keras models cannot be trained here"
+    if keras.is_foreign_model(model):
+        other = "tf_keras" if keras.name == "keras" else "keras"
+        return f"build it with context.keras, or set keras: {other}"
     return "return the model itself"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from penstock.pipelines.checks import data, evaluation, labels
+from penstock.pipelines.checks import data, evaluation, labels, training
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.graph import Graph
 
@@ -22,4 +22,5 @@ RULES: tuple[Rule, ...] = (
     evaluation.label_keys_are_in_the_data,
     labels.trainer_label_is_in_the_data,
     labels.raw_examples_go_to_examples,
+    training.warm_start_has_a_model,
 )

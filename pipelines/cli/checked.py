@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from penstock.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
     from penstock.pipelines.config import Loaded
@@ -33,6 +35,30 @@ def checked(file: Path, overrides: Sequence[str] | None) -> tuple[Loaded, Graph]
         del os.environ[_NO_PLUGINS]
         if before is not None:
             os.environ[_NO_PLUGINS] = before
+
+
+def refuse_other_tasks(environ: Mapping[str, str]) -> None:
+    """Refuse a pipeline's run in a process that is one task of a cluster and not its chief.
+
+    Each task would run the whole pipeline, in one root and at the same time.
+
+    Raises:
+        EnvironmentProblem: This process is such a task, or ``TF_CONFIG`` describes no cluster.
+    """
+    if not {"TF_CONFIG", "CLUSTER_SPEC"} & environ.keys():
+        return
+    from penstock.components.trainer.cluster.environment import from_environment
+
+    place = from_environment(environ)
+    if place is None or place[0].is_chief(place[1]):
+        return
+    cluster, task = place
+    raise EnvironmentProblem(
+        f"this process is {task} of a cluster, and a pipeline is run once, by the chief",
+        received=f"a cluster of {cluster}",
+        expected=f"{cluster.chief}, or a process without TF_CONFIG and CLUSTER_SPEC",
+        hint="run the pipeline where the chief is; the other tasks execute the Trainer's step alone",
+    )
 
 
 def refuse_remote_root(loaded: Loaded) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.errors import ConfigError, PenstockError
-from penstock.pipelines.cli.checked import checked, refuse_remote_root
+from penstock.pipelines.cli.checked import checked, refuse_other_tasks, refuse_remote_root
 from penstock.pipelines.cli.options import File, Json, Set, errors_as_json, example, print_json
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def run(  # noqa: PLR0913  One argument an option.
     with errors_as_json(enabled=json):
         loaded, graph = checked(file, set_)
         refuse_remote_root(loaded)
+        refuse_other_tasks(os.environ)
         selection = Selection(tuple(only or ()), from_, cache=not no_cache)
         _check_selection(graph, selection)
         # A job that a scheduler ends is ended as Ctrl-C ends it.

@@ -12,6 +12,7 @@ from penstock.errors import ArtifactError, ConfigError
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.resolve import resolve
+from penstock.recording import recording
 
 State = Literal["ran", "cached", "failed", "not run", "reused", "interrupted"]
 
@@ -79,7 +80,22 @@ def run_step(ir: bytes, step: str) -> dict[str, Any]:
 
     started = time.monotonic()
     pipeline = load(ir)
-    info = launcher(pipeline, step).launch()
+    with recording():
+        info = launcher(pipeline, step).launch()
+        execution = _recorded(pipeline, step, info)
+    looked_up = info.pipeline_node.node_info.type.name.endswith(".Resolver")
+    cached = execution.last_known_state == metadata_store_pb2.Execution.CACHED
+    return {"state": "cached" if cached and not looked_up else "ran", "seconds": time.monotonic() - started}
+
+
+def _recorded(pipeline: Any, step: str, info: Any) -> Any:
+    """Return the execution that the launcher recorded.
+
+    Raises:
+        ArtifactError: The step was not run, though the launcher says nothing of it.
+    """
+    from ml_metadata.proto import metadata_store_pb2
+
     execution_id = getattr(info, "execution_id", None)
     if execution_id is None:
         raise ArtifactError(f"step '{step}' was skipped: an input that it needs does not exist", where=step)
@@ -92,9 +108,7 @@ def run_step(ir: bytes, step: str) -> dict[str, Any]:
             where=step,
             hint="see the log; run again without --from or --only",
         )
-    looked_up = info.pipeline_node.node_info.type.name.endswith(".Resolver")
-    state = "cached" if execution.last_known_state == states.CACHED and not looked_up else "ran"
-    return {"state": state, "seconds": time.monotonic() - started}
+    return execution
 
 
 def abandon(ir: bytes, graph: Graph, steps: Collection[str], reason: str) -> None:

@@ -77,8 +77,28 @@ class Observer(Protocol):
     def started(self, step: str) -> None:
         """A step's process started."""
 
+    def step_status(self, step: str, text: str) -> None:
+        """A running step says what it is doing now."""
+
+    def step_note(self, step: str, text: str) -> None:
+        """A running step says something worth keeping."""
+
     def finished(self, step: StepRun) -> None:
         """A step ended, one way or another."""
+
+
+@dataclass(frozen=True)
+class _StepSink:
+    """Hands on what a step reports, under its name."""
+
+    observer: Observer
+    step: str
+
+    def status(self, text: str) -> None:
+        self.observer.step_status(self.step, text)
+
+    def note(self, text: str) -> None:
+        self.observer.step_note(self.step, text)
 
 
 @dataclass
@@ -171,7 +191,8 @@ class LocalRunner:
             self._observer.started(name)
             self._running.started[name] = time.monotonic()
             log = self.logs / f"{name}.log"
-            self._running.tasks[name] = self.workers.start(jobs.run_step, prepared.ir, name, log=log)
+            sink = _StepSink(self._observer, name)
+            self._running.tasks[name] = self.workers.start(jobs.run_step, prepared.ir, name, log=log, sink=sink)
 
     def _collect(self, prepared: Prepared) -> None:
         Workers.wait(list(self._running.tasks.values()), _POLL_SECONDS)

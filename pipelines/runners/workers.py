@@ -14,10 +14,11 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import connection, forkserver, parent_process
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -25,11 +26,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from penstock.errors import EnvironmentProblem, PenstockError
+from penstock.pipelines.runners.courier import Courier
 from penstock.pipelines.runners.translate import translate
+from penstock.reporting import Sink, reporting_to
 
 PRELOAD = "penstock.pipelines.runners.preload"
 # What TensorFlow prints to the terminal when it is imported and used goes to the log files; this keeps those readable.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "GRPC_VERBOSITY": "ERROR", "TF_ENABLE_ONEDNN_OPTS": "0"}
+_GONE = ("gone", None)
 
 
 class CancelledError(Exception):
@@ -38,15 +42,31 @@ class CancelledError(Exception):
 
 @dataclass
 class Task:
-    """One running task: a process, and the pipe on which its result arrives."""
+    """One running task: a process, and the pipe on which its reports and at last its result arrive.
+
+    Attributes:
+        process: The worker.
+        pipe: Receives the messages of :class:`Courier`, then the answer.
+        log: Where the worker's output goes.
+        sink: Who is told what the task reports, whenever this object is asked something; None for nobody.
+    """
 
     process: BaseProcess
     pipe: Connection
     log: Path
+    sink: Sink | None = None
+    _answer: tuple[str, Any] | None = field(default=None, init=False)
 
     def done(self) -> bool:
         """Whether the task has sent its result or died."""
-        return self.pipe.poll() or not self.process.is_alive()
+        # Looked at before the pipe, so that nothing which a dead process has sent is missed.
+        alive = self.process.is_alive()
+        while self._answer is None and self.pipe.poll():
+            self._receive()
+        if self._answer is None and not alive:
+            # No end of file: a process that the task left behind holds the pipe open.
+            self._answer = _GONE
+        return self._answer is not None
 
     def result(self) -> Any:
         """Wait for the task and return what it returned.
@@ -54,27 +74,49 @@ class Task:
         Raises:
             PenstockError: What the task raised, or that its process died.
         """
-        try:
-            kind, value = self.pipe.recv()
-        except EOFError as error:
-            self.process.join()
-            raise EnvironmentProblem(
-                f"the process was {_ending(self.process.exitcode)}", hint=f"see {self.log}"
-            ) from error
+        while self._answer is None:
+            if not self.done():
+                Workers.wait([self], timeout=None)
         self.process.join()
+        kind, value = self._answer
+        if kind == "gone":
+            self._end_group()
+            raise EnvironmentProblem(f"the process was {_ending(self.process.exitcode)}", hint=f"see {self.log}")
         if kind == "error":
             raise value
         return value
 
     def stop(self, grace: float) -> None:
-        """End the task: ask, wait ``grace`` seconds, then kill its whole process group."""
+        """End the task with all that it started: ask, wait ``grace`` seconds, then kill its whole process group."""
         if self.process.pid is None:
             return
         _signal(self.process.pid, signal.SIGTERM)
-        self.process.join(grace)
-        if self.process.is_alive():
+        deadline = time.monotonic() + grace
+        # Read on: a task that cleans up must not wait for room in the pipe.
+        while not self.done() and (left := deadline - time.monotonic()) > 0:
+            Workers.wait([self], left)
+        self.process.join(max(0.0, deadline - time.monotonic()))
+        self._end_group()
+        self.process.join()
+
+    def _receive(self) -> None:
+        """Take one message."""
+        self._answer = _GONE  # Stands if the message is cut: the process died, or Ctrl-C came, in the middle of it.
+        try:
+            kind, value = self.pipe.recv()
+        except (EOFError, OSError):
+            return
+        if kind not in ("status", "note"):
+            self._answer = (kind, value)
+            return
+        self._answer = None
+        if self.sink:
+            tell = self.sink.status if kind == "status" else self.sink.note
+            tell(value)
+
+    def _end_group(self) -> None:
+        if self.process.pid is not None:
             _signal_group(self.process.pid, signal.SIGKILL)
-            self.process.join()
 
 
 class Workers:
@@ -93,8 +135,10 @@ class Workers:
         with _stderr_to(log), _environment(QUIET):
             forkserver.ensure_running()
 
-    def start(self, task: Callable[..., Any], *args: Any, log: Path) -> Task:
+    def start(self, task: Callable[..., Any], *args: Any, log: Path, sink: Sink | None = None) -> Task:
         """Start ``task(*args)``; both must be picklable. The first start waits for the imports.
+
+        What the task reports (:mod:`penstock.reporting`) goes to ``sink``.
 
         Raises:
             EnvironmentProblem: The imports failed.
@@ -112,7 +156,7 @@ class Workers:
                 hint=f"see {self._log}, and run: penstock doctor",
             ) from error
         sender.close()
-        return Task(process, receiver, log)
+        return Task(process, receiver, log, sink)
 
     def run(self, task: Callable[..., Any], *args: Any, log: Path) -> Any:
         """Start ``task(*args)`` and return its result."""
@@ -124,8 +168,8 @@ class Workers:
             raise
 
     @staticmethod
-    def wait(tasks: Sequence[Task], timeout: float) -> None:
-        """Return as soon as one of ``tasks`` is done, or after ``timeout`` seconds."""
+    def wait(tasks: Sequence[Task], timeout: float | None) -> None:
+        """Return as soon as one of ``tasks`` is done or reports something, or after ``timeout`` seconds."""
         waitable = [task.pipe for task in tasks] + [task.process.sentinel for task in tasks]
         connection.wait(waitable, timeout)
 
@@ -133,24 +177,33 @@ class Workers:
 def _main(pipe: Connection, log: Path, project: Path, task: Callable[..., Any], args: tuple[Any, ...]) -> None:
     """Run in the worker: isolate, run the task, send its result."""
     os.setpgid(0, 0)
+    log = log.absolute()
     _redirect_output(log)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, _cancel)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.path.insert(0, str(project))
     os.chdir(project)
-    try:
-        message: tuple[str, Any] = ("result", task(*args))
-    except PenstockError as error:
-        traceback.print_exc()
-        message = ("error", error)
-    except Exception as error:  # noqa: BLE001  The boundary: whatever a step raises is reported, never lost.
-        traceback.print_exc()
-        message = ("error", translate(error))
-    pipe.send(message)
+    with Courier(pipe) as courier, reporting_to(courier, log):
+        answer = _answer(task, args)
+        # Too late to cancel: an exception now could cut a message in the middle.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pipe.send(answer)
     pipe.close()
     sys.stdout.flush()
     sys.stderr.flush()
+
+
+def _answer(task: Callable[..., Any], args: tuple[Any, ...]) -> tuple[str, Any]:
+    """Run the task; return ``result`` and what it returned, or ``error`` and what it raised."""
+    try:
+        return "result", task(*args)
+    except PenstockError as error:
+        traceback.print_exc()
+        return "error", error
+    except Exception as error:  # noqa: BLE001  The boundary: whatever a step raises is reported, never lost.
+        traceback.print_exc()
+        return "error", translate(error)
 
 
 def _cancel(_signum: int, _frame: object) -> NoReturn:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from penstock.errors import PenstockError
 from penstock.pipelines.cli.app import app, main
+from penstock.pipelines.cli.checked import refuse_other_tasks
 from penstock.version import __version__
 
 COMMANDS = ["validate", "plan", "run", "init", "doctor", "schema"]
@@ -155,3 +156,29 @@ def test_the_environment_is_as_it_was_after_a_check(valid, monkeypatch, before):
         monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", before)
     assert invoke("validate", str(valid)).exit_code == 0
     assert os.environ.get("PYDANTIC_DISABLE_PLUGINS") == before
+
+
+def cluster_task(index):
+    return {
+        "TF_CONFIG": json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": index}})
+    }
+
+
+def test_a_pipeline_runs_once_in_a_cluster(valid, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", cluster_task(1)["TF_CONFIG"])
+    answer = invoke("run", str(valid), "--json")
+    assert answer.exit_code == 1
+    assert json.loads(answer.output)["error"] == {
+        "cause": "environment",
+        "what": "this process is worker 1 of a cluster, and a pipeline is run once, by the chief",
+        "where": None,
+        "received": "a cluster of 2 workers",
+        "expected": "worker 0, or a process without TF_CONFIG and CLUSTER_SPEC",
+        "hint": "run the pipeline where the chief is; the other tasks execute the Trainer's step alone",
+    }
+    assert not valid.with_name("runs").exists()
+
+
+@pytest.mark.parametrize("environ", [{}, cluster_task(0), {"TF_CONFIG": "{}"}, {"CLUSTER_SPEC": ""}])
+def test_the_chief_runs_it(environ):
+    refuse_other_tasks(environ)

@@ -51,7 +51,7 @@ def request_for(tmp_path: Path, toy: ToyData, user_module: Callable[[str], str])
 
     def make(source: str = BUILD, *, with_: dict[str, Any] | None = None, **fields: Any) -> Any:
         from penstock.components.trainer.config import TrainerConfig
-        from penstock.components.trainer.train import SplitFiles, TrainRequest
+        from penstock.components.trainer.request import SplitFiles, TrainRequest
 
         given = {"label": "label", "batch_size": 16, **(with_ or {})}
         config = TrainerConfig.model_validate({"model_fn": f"{user_module(source)}.build", **given})

@@ -90,3 +90,30 @@ def write_toy_data(folder: Path) -> ToyData:
     schema = folder / "schema.pbtxt"
     schema.write_text(SCHEMA)
     return ToyData(tuple(shards), (evaluation,), schema)
+
+
+def toy_context(preprocessing: Any, keras: Any, **fields: Any) -> Any:
+    """Return what ``model_fn`` receives on the toy data; keywords override its fields."""
+    from penstock.components.trainer.context import HParams, TrainerContext
+
+    hidden = {"label", "reviewed"}
+    given = {
+        "hparams": HParams({}),
+        "feature_spec": {name: spec for name, spec in preprocessing.model_spec.items() if name not in hidden},
+        "label": "label",
+        "schema": preprocessing.schema,
+        "tf_transform_output": preprocessing.tf_transform_output,
+        "num_replicas": 1,
+        "global_batch_size": 16,
+        "keras": keras,
+    }
+    return TrainerContext(**{**given, **fields})
+
+
+def keras_3() -> Any:
+    """Return Keras 3, whatever ``tf.keras`` is here: in a process with TFX it is tf_keras."""
+    import keras
+
+    from penstock.components.trainer.keras_3 import Keras3
+
+    return Keras3(keras)

@@ -102,7 +102,12 @@ def test_do_trains_and_records(artifacts: dict[str, Any], user_module: Callable[
     assert model.get_float_custom_property("loss") < 0.7
     assert (Path(path_utils.serving_model_path(model.uri)) / "saved_model.pb").is_file()
     assert (tmp_path / "model" / "Format-Keras" / "model.keras").is_file()
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["history.json", "training_report.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "history.json",
+        "train",
+        "training_report.json",
+        "validation",
+    ]
 
 
 def request(artifacts: dict[str, Any], **options: Any) -> Any:
@@ -123,6 +128,12 @@ def test_the_request_names_files_and_folders(artifacts: dict[str, Any], toy: Toy
     assert made.schema == tmp_path / "schema" / "schema.pbtxt"
     assert made.transform_graph is None
     assert made.tuned_hparams == {"rate": 0.2}
+
+
+def test_a_training_goes_on_with_other_restarts_and_not_with_another_seed(artifacts: dict[str, Any]) -> None:
+    folder = request(artifacts).checkpoints
+    assert request(artifacts, max_restarts=3, checkpoint={"keep": 1}, gate={"rows": 1}).checkpoints == folder
+    assert request(artifacts, seed=7).checkpoints != folder
 
 
 def test_spans_are_read_together(artifacts: dict[str, Any], toy: ToyData) -> None:

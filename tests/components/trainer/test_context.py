@@ -61,7 +61,7 @@ def test_inputs_follow_the_feature_spec() -> None:
         num_replicas=2,
         global_batch_size=32,
     )
-    assert context.keras is keras
+    assert (context.keras, context.num_workers) == (keras, 1)
     described = {name: (tensor.shape, tensor.dtype, tensor.name) for name, tensor in context.inputs().items()}
     assert described == {
         "image": ((None, 8, 8, 1), "float32", "image"),

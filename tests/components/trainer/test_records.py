@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from penstock.components.trainer.config import InputOptions
+from penstock.components.trainer.options import InputOptions
 from penstock.errors import ArtifactError
-from tests.components.trainer.data import ToyData, separable_rows, write_shard
+from tests.components.trainer.data import ToyData, separable_rows, serialize, write_shard
 
 
 def test_counts_the_rows_of_all_files(toy: ToyData, tmp_path: Path) -> None:
@@ -15,15 +16,28 @@ def test_counts_the_rows_of_all_files(toy: ToyData, tmp_path: Path) -> None:
 
     empty = write_shard(tmp_path / "none.gz", [])
     split = count_rows([*toy.train, empty], "train", InputOptions())
-    assert (split.rows, split.files) == (256, (*toy.train, empty))
+    assert (split.rows, split.files, split.rows_per_file) == (256, (*toy.train, empty), (128, 128, 0))
 
 
-def test_reads_several_files_in_an_order_that_is_always_the_same(toy: ToyData) -> None:
-    from penstock.components.trainer.records import read_records
+def test_reads_several_files_a_block_of_each_in_turn(toy: ToyData) -> None:
+    import tensorflow as tf
 
-    first, second = (list(read_records(toy.train, InputOptions(parallel_reads=2)).as_numpy_iterator()) for _ in "ab")
-    assert first == second
-    assert len(first) == 256
+    from penstock.components.trainer.records import read_blocks
+
+    def blocks(**options: Any) -> list[list[bytes]]:
+        read = read_blocks(toy.train, InputOptions(parallel_reads=2), block_rows=100, **options)
+        return [block.numpy().tolist() for block in read]
+
+    one, other = ([serialize(row) for row in separable_rows(256, seed=1)[part::2]] for part in (0, 1))
+    assert blocks() == [one[:100], other[:100], one[100:], other[100:]]
+    seeded = {tuple(blocks(seed=tf.constant([seed, 0], tf.int64))[0]) for seed in range(6)}
+    assert seeded == {tuple(one[:100]), tuple(other[:100])}
+
+
+def test_the_first_rows_are_those_of_the_first_files(toy: ToyData) -> None:
+    from penstock.components.trainer.records import first_records
+
+    assert first_records(toy.train, "train", 3) == [serialize(row) for row in separable_rows(256, seed=1)[:6:2]]
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.9, 0.999])
@@ -59,13 +73,26 @@ def test_a_gzip_file_of_several_members_is_whole(tmp_path: Path) -> None:
     assert count_rows([str(file)], "train", InputOptions()).rows == 8
 
 
-def test_an_uncompressed_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compression", ["", "GZIP", "ZLIB"])
+def test_any_compression_is_told_by_content(tmp_path: Path, compression: str) -> None:
+    import tensorflow as tf
+
+    from penstock.components.trainer.records import count_rows, first_records
+
+    file = str(tmp_path / "rows.tfrecord")
+    with tf.io.TFRecordWriter(file, compression) as writer:
+        for row in separable_rows(4, seed=1):
+            writer.write(serialize(row))
+    assert count_rows([file], "train", InputOptions()).rows == 4
+    assert first_records([file], "train", 9) == [serialize(row) for row in separable_rows(4, seed=1)]
+
+
+def test_an_uncompressed_file_without_rows(tmp_path: Path) -> None:
     from penstock.components.trainer.records import count_rows
 
-    compressed = write_shard(tmp_path / "rows.gz", separable_rows(4, seed=1))
-    plain = tmp_path / "rows.tfrecord"
-    plain.write_bytes(gzip.decompress(Path(compressed).read_bytes()))
-    assert count_rows([str(plain)], "train", InputOptions()).rows == 4
+    (tmp_path / "none").touch()
+    rows = write_shard(tmp_path / "rows.gz", separable_rows(4, seed=1))
+    assert count_rows([str(tmp_path / "none"), rows], "train", InputOptions()).rows_per_file == (0, 4)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
 """Workers: forked from one process that has imported TensorFlow and TFX, isolated from each other and the terminal."""
 
+import os
+import time
+
 import pytest
 
 from penstock.errors import ArtifactError, EnvironmentProblem, PenstockError
 from penstock.pipelines.runners.workers import Workers
 from tests.pipelines.runners import tasks
+from tests.recorder import Recorder
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +98,104 @@ def test_steps_get_keras_3_although_transform_asks_for_keras_2(workers, log, mon
     version, switch = workers.run(tasks.keras_of_steps, log=log)
     assert version.startswith("3.")
     assert switch is None
+
+
+def test_reports_come_before_the_result(workers, log):
+    heard = Recorder()
+    assert workers.start(tasks.talk, 3, log=log, sink=heard).result() == "done"
+    assert heard.notes == ["note 1", "note 2", "note 3"]
+    assert heard.statuses[-1] == "step 3/3"
+    assert [line.split(": ")[-1] for line in log.read_text().splitlines()] == heard.notes
+
+
+def test_a_task_that_nobody_listens_to_may_talk(workers, log):
+    assert workers.run(tasks.talk, 100, log=log) == "done"
+
+
+def test_a_hot_loop_sends_few_statuses(workers, log):
+    heard = Recorder()
+    started = time.monotonic()
+    workers.start(tasks.talk, 20_000, log=log, sink=heard).result()
+    assert len(heard.notes) == 20_000
+    assert len(heard.statuses) <= (time.monotonic() - started) / 0.2 + 1
+
+
+def test_a_report_is_no_result(workers, log):
+    heard = Recorder()
+    task = workers.start(tasks.status_and_linger, log=log, sink=heard)
+    deadline = time.monotonic() + 30
+    while not heard.statuses and time.monotonic() < deadline:
+        Workers.wait([task], timeout=30)
+        assert not task.done()
+    assert heard.statuses == ["waiting for the others"]
+    task.stop(grace=30)
+
+
+def test_a_note_may_be_larger_than_the_pipe(workers, log):
+    heard = Recorder()
+    workers.start(tasks.note_of, 1 << 20, log=log, sink=heard).result()
+    assert [len(note) for note in heard.notes] == [1 << 20]
+
+
+def test_what_a_task_said_before_it_was_killed_is_told(workers, log):
+    heard = Recorder()
+    with pytest.raises(EnvironmentProblem, match="the process was killed"):
+        workers.start(tasks.note_and_die, log=log, sink=heard).result()
+    assert heard.notes == ["about to die"]
+
+
+def test_a_task_that_cleans_up_does_not_wait_for_room_in_the_pipe(workers, log, tmp_path):
+    heard = Recorder()
+    task = workers.start(tasks.talk_when_cancelled, 1 << 20, tmp_path / "cleaned", log=log, sink=heard)
+    Workers.wait([task], timeout=0.5)
+    task.stop(grace=30)
+    assert task.process.exitcode == 0
+    assert (tmp_path / "cleaned").exists()
+    assert [len(note) for note in heard.notes] == [1 << 20]
+
+
+def test_a_message_that_ctrl_c_cuts_is_the_last_one_read(workers, log, monkeypatch):
+    task = workers.start(tasks.status_and_linger, log=log)
+    Workers.wait([task], timeout=30)
+    with monkeypatch.context() as patch:
+        patch.setattr(task.pipe, "_recv_bytes", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            task.done()
+    assert task.done()
+    task.stop(grace=30)
+    assert task.process.exitcode == 0
+
+
+def _interrupted(maxsize=None):
+    raise KeyboardInterrupt
+
+
+def test_a_task_knows_its_log(workers, log):
+    assert workers.run(tasks.name_log, log=log) == log
+
+
+def test_what_a_killed_task_left_behind_holds_nobody_up_and_ends(workers, log, tmp_path):
+    with pytest.raises(EnvironmentProblem, match="the process was killed"):
+        workers.run(tasks.fork_and_die, tmp_path / "child", log=log)
+    assert _ends(int((tmp_path / "child").read_text()))
+
+
+def test_what_a_stopped_task_left_behind_ends(workers, log, tmp_path):
+    task = workers.start(tasks.fork_and_linger, tmp_path / "child", log=log)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "child").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    task.stop(grace=30)
+    assert task.process.exitcode == 0
+    assert _ends(int((tmp_path / "child").read_text()))
+
+
+def _ends(pid):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False

@@ -1,0 +1,1 @@
+"""Clusters: who the tasks are, and on one machine their processes. Imports no TensorFlow."""
