@@ -20,9 +20,10 @@ from penstock.components.trainer.task import REQUEST, RESULT, SEARCH_PATH
 
 _MODULE = "penstock.components.trainer.task"
 LEGACY_SWITCH = "TF_USE_LEGACY_KERAS"
-_ERRORS_ARE_EXCEPTIONS = "3"
+_ERRORS_ARE_EXCEPTIONS = {"TF_CPP_MIN_LOG_LEVEL": "3", "GRPC_VERBOSITY": "NONE"}
 """Of TensorFlow's native log nothing is written: ring communication logs an error of no consequence for each tensor of
-each step ("Tensor RefCount not reliable"), and what matters comes as an exception."""
+each step ("Tensor RefCount not reliable"), and what matters comes as an exception. gRPC's level is TensorFlow's too:
+any other than NONE would bring the errors back."""
 _HERE = "127.0.0.1"
 _NO_PROXY = ("no_proxy", "no_grpc_proxy")
 """gRPC asks a proxy for this machine's own addresses too, unless it is told not to (tensorflow#24887)."""
@@ -71,6 +72,6 @@ def task_environment(request: TrainRequest) -> Mapping[str, str]:
         **os.environ,
         **directly,
         "PYTHONUNBUFFERED": "1",
-        "TF_CPP_MIN_LOG_LEVEL": _ERRORS_ARE_EXCEPTIONS,
+        **_ERRORS_ARE_EXCEPTIONS,
         LEGACY_SWITCH: "1" if request.config.keras == "tf_keras" else "0",
     }

@@ -40,4 +40,6 @@ def test_trains_blesses_and_serves(overlay, data):
     facts = model.properties
     assert (facts["strategy"], facts["replicas"], facts["workers"]) == OVERLAYS[overlay]
     assert facts["global_batch_size"] == 64
-    assert not list((data / "root/trainer/.checkpoints").glob("*"))
+    assert not (data / "root/trainer/.checkpoints").exists()
+    for log in (data / "root/logs" / report["run"]).glob("trainer-*.log"):
+        assert "RefCount" not in log.read_text()

@@ -14,10 +14,14 @@ def test_tasks_are_quiet_and_have_the_keras_asked_for(
 ) -> None:
     # What the runner's own processes inherit.
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "1")
+    monkeypatch.setenv("GRPC_VERBOSITY", "ERROR")
     monkeypatch.setenv("SOMETHING", "else")
     made = task_environment(request_for(with_={"keras": keras}))
-    assert {name: made[name] for name in ("TF_CPP_MIN_LOG_LEVEL", "TF_USE_LEGACY_KERAS", "SOMETHING")} == {
+    assert {
+        name: made[name] for name in ("TF_CPP_MIN_LOG_LEVEL", "GRPC_VERBOSITY", "TF_USE_LEGACY_KERAS", "SOMETHING")
+    } == {
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        "GRPC_VERBOSITY": "NONE",
         "TF_USE_LEGACY_KERAS": switch,
         "SOMETHING": "else",
     }
