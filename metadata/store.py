@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import EnvironmentProblem
+from penstock.metadata.connection import open_store
 
 Value = int | float | str | bool
 
@@ -49,15 +49,9 @@ class Store:
     """
 
     def __init__(self, sqlite: Path, pipeline: str) -> None:
-        from ml_metadata.metadata_store import metadata_store
         from ml_metadata.proto import metadata_store_pb2
 
-        if not sqlite.is_file():
-            raise EnvironmentProblem("there is no metadata store", where=str(sqlite), hint="run the pipeline first")
-        config = metadata_store_pb2.ConnectionConfig()
-        config.sqlite.filename_uri = str(sqlite)
-        config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
-        self._store = metadata_store.MetadataStore(config)
+        self._store = open_store(sqlite)
         self._pb = metadata_store_pb2
         self._pipeline = pipeline
 
@@ -78,7 +72,7 @@ class Store:
         return Execution(
             id=newest.id,
             state=self._pb.Execution.State.Name(newest.last_known_state),
-            properties=_properties(newest),
+            properties=scalar_properties(newest),
             inputs=self._inputs(newest.id),
             updated=newest.last_update_time_since_epoch,
         )
@@ -103,12 +97,12 @@ class Store:
         keys = {event.artifact_id: event.path.steps[0].key for event in events if event.type == self._pb.Event.OUTPUT}
         outputs: dict[str, list[Artifact]] = {}
         for artifact in self._store.get_artifacts_by_id(list(keys)) if keys else []:
-            record = Artifact(artifact.id, artifact.type, artifact.uri, _properties(artifact))
+            record = Artifact(artifact.id, artifact.type, artifact.uri, scalar_properties(artifact))
             outputs.setdefault(keys[artifact.id], []).append(record)
         return outputs
 
 
-def _properties(owner: Any) -> dict[str, Value]:
+def scalar_properties(owner: Any) -> dict[str, Value]:
     """Return the scalar properties of an artifact or execution."""
     values = {**owner.properties, **owner.custom_properties}
     scalars = ("int_value", "double_value", "string_value", "bool_value")

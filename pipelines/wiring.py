@@ -44,7 +44,7 @@ class Wiring:
         for name, step in self._steps.items():
             inputs = self._declared_inputs(step)
             for port_name, port in step.type.inputs.items():
-                if port_name not in self._config.steps[name].inputs:
+                if port_name not in self._config.steps[name].inputs and port_name not in _unused(step):
                     wires = self._find(replace(step, inputs=inputs), port_name, port, wired)
                     inputs |= {port_name: wires} if wires else {}
             wired[name] = replace(step, inputs=inputs, after=tuple(self._after(name)))
@@ -204,6 +204,12 @@ class Wiring:
         self.problems.append(
             self._document.problem(path, message, key=key, received=received, expected=expected, hint=hint)
         )
+
+
+def _unused(step: Step) -> frozenset[str]:
+    """Return the optional inputs that a step's parameters leave without a use, as its config model says."""
+    config = step.config
+    return config.unused_inputs() if config is not None and hasattr(config, "unused_inputs") else frozenset()
 
 
 def _of_type(step: Step, type_name: str) -> list[str]:

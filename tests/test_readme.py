@@ -41,6 +41,7 @@ def test_every_built_in_component_is_named(name):
 
 def test_every_command_is_documented_and_every_documented_command_exists():
     commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    commands |= {str(group.typer_instance.info.name) for group in app.registered_groups if group.typer_instance}
     assert set(re.findall(r"`penstock (\w+)", README)) == commands
 
 

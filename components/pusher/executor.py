@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
-from tfx.utils import path_utils
+from tfx.utils import io_utils, path_utils
 
-from penstock.components.pusher.config import PusherConfig
+from penstock.closest import did_you_mean
+from penstock.components.pusher.config import PusherConfig, WarmUp
 from penstock.components.pusher.push import PushRequest, PushResult, push
+from penstock.errors import ArtifactError
 
 Artifacts = dict[str, list[types.Artifact]]
+_TF_EXAMPLE = "FORMAT_TF_EXAMPLE"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -23,12 +28,13 @@ class Executor(base_executor.BaseExecutor):
         """Push the model when it is blessed, and record the outcome on the ``pushed_model`` artifact.
 
         Args:
-            input_dict: ``model``, and when wired ``model_blessing`` and ``infra_blessing``.
+            input_dict: ``model``, and when wired ``model_blessing``, ``infra_blessing`` and ``examples``.
             output_dict: ``pushed_model``.
             exec_properties: ``config``, a :class:`PusherConfig` as JSON.
         """
-        result = push(_request(input_dict, exec_properties))
-        _record(artifact_utils.get_single_instance(output_dict["pushed_model"]), result)
+        request = _request(input_dict, exec_properties)
+        result = push(request)
+        _record(artifact_utils.get_single_instance(output_dict["pushed_model"]), request.config.name, result)
 
 
 def _request(inputs: Artifacts, properties: dict[str, Any]) -> PushRequest:
@@ -36,12 +42,39 @@ def _request(inputs: Artifacts, properties: dict[str, Any]) -> PushRequest:
     model = artifact_utils.get_single_instance(inputs["model"])
     return PushRequest(
         model=Path(path_utils.serving_model_path(model.uri)),
-        directory=Path(config.destination.directory),
-        version=config.version,
+        config=config,
         model_blessed=_blessed(inputs.get("model_blessing")),
         infra_blessed=_blessed(inputs.get("infra_blessing")),
-        require_blessing=config.require_blessing,
+        row_files=_row_files(inputs.get("examples"), config.warmup),
     )
+
+
+def _row_files(examples: list[types.Artifact] | None, warmup: WarmUp | None) -> tuple[str, ...] | None:
+    """Return the files of the split that the warm-up rows are taken from."""
+    if not examples or warmup is None:
+        return None
+    for artifact in examples:
+        # tfx.components.util.examples_utils would import all of TFX's components, which takes seconds.
+        payload = artifact.get_string_custom_property("payload_format") or _TF_EXAMPLE
+        if payload != _TF_EXAMPLE:
+            raise ArtifactError(
+                "warm-up requests are made of tf.Examples only",
+                where=artifact.uri,
+                received=payload,
+                expected=_TF_EXAMPLE,
+                hint="leave `warmup` out",
+            )
+        splits = artifact_utils.decode_split_names(artifact.split_names)
+        if warmup.split not in splits:
+            raise ArtifactError(
+                f"the examples have no split {warmup.split!r}",
+                where=artifact.uri,
+                received=f"warmup.split: {warmup.split}",
+                expected=f"one of {', '.join(splits)}",
+                hint=did_you_mean(warmup.split, splits),
+            )
+    uris = artifact_utils.get_split_uris(examples, warmup.split)
+    return tuple(file for uri in uris for file in sorted(fileio.glob(io_utils.all_files_pattern(uri))))
 
 
 def _blessed(blessings: list[types.Artifact] | None) -> bool | None:
@@ -50,7 +83,7 @@ def _blessed(blessings: list[types.Artifact] | None) -> bool | None:
     return bool(artifact_utils.get_single_instance(blessings).get_int_custom_property("blessed") == 1)
 
 
-def _record(pushed_model: types.Artifact, result: PushResult) -> None:
+def _record(pushed_model: types.Artifact, name: str, result: PushResult) -> None:
     pushed_model.set_int_custom_property("pushed", int(result.pushed))
     pushed_model.set_string_custom_property("reason", result.reason)
     if result.version is not None:
@@ -61,3 +94,5 @@ def _record(pushed_model: types.Artifact, result: PushResult) -> None:
         pushed_model.set_string_custom_property("pushed_destination", result.path)
     if result.digest is not None:
         pushed_model.set_string_custom_property("digest", result.digest)
+        pushed_model.set_string_custom_property("model_name", name)
+        pushed_model.set_string_custom_property("labels", json.dumps(dict(result.labels)))

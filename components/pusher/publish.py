@@ -1,7 +1,8 @@
 """Publishes a SavedModel as a numbered folder that appears complete or not at all.
 
 TF Serving loads any numbered folder the moment it sees it. So the model is put together in a hidden folder of the same
-base path, flushed to disk, and renamed; a rename is atomic, and fails when another process took the number first.
+base path, flushed to disk, asked whether it serves, and renamed; a rename is atomic, and fails when another process
+took the number first.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from penstock.components.pusher.config import Version
-from penstock.components.pusher.manifest import MANIFEST, Manifest, walk
+from penstock.components.pusher.rename import rename_new
 from penstock.components.pusher.staging import remove_leftovers, staging_folder
 from penstock.components.pusher.versions import choose, exists
 from penstock.errors import ArtifactError, EnvironmentProblem
+from penstock.serving.manifest import MANIFEST, Manifest, walk
 
 _CHUNK = 1 << 20
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
@@ -37,33 +40,49 @@ class Published:
     digest: str
 
 
-def publish(model: Path, base: Path, version: Version) -> Published:
+def publish(
+    model: Path,
+    base: Path,
+    version: Version,
+    *,
+    extra: Mapping[str, bytes] = MappingProxyType({}),
+    gate: Callable[[Path], object] | None = None,
+) -> Published:
     """Copy a SavedModel into a new version of a base path; existing versions are never touched.
 
     Args:
         model: Folder of the SavedModel.
         base: TF Serving base path, made when missing.
         version: ``next``, ``timestamp`` or a positive integer.
+        extra: Files of the version besides the model's, or in place of them: path in the version → content.
+        gate: Called with the complete copy before it gets its number. What it raises ends the push.
 
     Raises:
         ArtifactError: The folder is no SavedModel, or the wanted version exists.
         EnvironmentProblem: The base path is no folder, cannot be written, or the disk is full.
     """
-    with _disk(model):
-        entries = _entries(model)
-    with _disk(base):
+    with disk(model):
+        entries = model_entries(model)
+    with disk(base):
         _make_base(base)
         remove_leftovers(base)
         choose(base, version)  # A number that is taken is better told before the copy than after it.
         with staging_folder(base) as staged:
-            manifest = _copy(entries, staged)
+            manifest = _copy(entries, extra, staged)
+            if gate is not None:
+                gate(staged)
             number = _claim(staged, base, version)
     path = base / str(number)
     _confirm(path)
     return Published(version=number, path=path, digest=manifest.digest)
 
 
-def _entries(model: Path) -> list[tuple[str, Path]]:
+def model_entries(model: Path) -> list[tuple[str, Path]]:
+    """Return the files and folders of a SavedModel, sorted, as (path in it, path).
+
+    Raises:
+        ArtifactError: The folder is no SavedModel, or holds what is neither file nor folder.
+    """
     if not any((model / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt")):
         raise ArtifactError(
             f"{model} is no SavedModel",
@@ -102,29 +121,31 @@ def _make_base(base: Path) -> None:
         _flush(folder.parent)
 
 
-def _copy(entries: list[tuple[str, Path]], staged: Path) -> Manifest:
-    """Copy the entries, write their manifest, and flush all of it to disk."""
+def _copy(entries: list[tuple[str, Path]], extra: Mapping[str, bytes], staged: Path) -> Manifest:
+    """Copy the entries, write the other files and the manifest, and flush all of it to disk."""
     staged.mkdir()
     files: dict[str, tuple[int, str]] = {}
-    folders = [staged]
     for name, source in entries:
         target = staged / name
         if source.is_dir():
             target.mkdir()
-            folders.append(target)
-        else:
-            with _disk(target):
+        elif name not in extra:
+            with disk(target):
                 files[name] = _copy_file(source, target)
+    for name, content in extra.items():
+        _write_extra(staged / name, content)
+        files[name] = (len(content), hashlib.sha256(content).hexdigest())
     manifest = Manifest(files)
-    target = staged / MANIFEST
-    if target.parent not in folders:
-        target.parent.mkdir()
-        folders.append(target.parent)
-    with _disk(target):
-        _write(target, iter([manifest.to_bytes()]))
-    for folder in folders:
+    _write_extra(staged / MANIFEST, manifest.to_bytes())
+    for folder in (staged, *(path for _, path in walk(staged) if path.is_dir())):
         _flush(folder)
     return manifest
+
+
+def _write_extra(target: Path, content: bytes) -> None:
+    with disk(target):
+        target.parent.mkdir(exist_ok=True)
+        _write(target, iter([content]))
 
 
 def _copy_file(source: Path, target: Path) -> tuple[int, str]:
@@ -159,10 +180,9 @@ def _flush(folder: Path) -> None:
 def _claim(staged: Path, base: Path, version: Version) -> int:
     """Rename the staged model to its version and return the number; who loses a race takes the following one."""
     while True:
-        # Renaming onto an empty folder would succeed on Linux; such a folder counts as a version and is not chosen.
         number = choose(base, version)
         try:
-            staged.rename(base / str(number))
+            rename_new(staged, base / str(number))
         except OSError as error:
             if error.errno not in _TAKEN:
                 raise
@@ -186,7 +206,7 @@ def _confirm(path: Path) -> None:
 
 
 @contextmanager
-def _disk(path: Path) -> Iterator[None]:
+def disk(path: Path | str) -> Iterator[None]:
     """Turn what the operating system refuses into one clear error about ``path``."""
     try:
         yield

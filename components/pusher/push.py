@@ -1,13 +1,23 @@
-"""Decides whether a model may be pushed, and pushes it."""
+"""Decides whether a model may be pushed, and pushes it: staged, asked, published, in service, tidied up."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from penstock.components.pusher.config import Version
-from penstock.components.pusher.publish import publish
-from penstock.errors import ArtifactError
+from penstock.components.pusher.config import PusherConfig
+from penstock.components.pusher.gate import pass_gate
+from penstock.components.pusher.places import place_of
+from penstock.components.pusher.publish import model_entries
+from penstock.components.pusher.service import Connect, Service, connect, in_service
+from penstock.components.pusher.warmup import warm_up_requests
+from penstock.components.pusher.words import seconds
+from penstock.errors import ArtifactError, ConfigError
+from penstock.reporting import note, status
+from penstock.serving.batching_config import BATCHING_FILE, format_batching
+from penstock.serving.models.warmup import WARMUP_FILE
 
 
 @dataclass(frozen=True)
@@ -16,19 +26,17 @@ class PushRequest:
 
     Attributes:
         model: Folder of the SavedModel.
-        directory: TF Serving base path.
-        version: ``next``, ``timestamp`` or a positive integer.
+        config: Where to, as which version, under which labels.
         model_blessed: The Evaluator's verdict; None when there is none.
         infra_blessed: The InfraValidator's verdict; None when there is none.
-        require_blessing: Whether a model that is not blessed is an error.
+        row_files: TFRecord files of the rows that warm-up requests are made of; None when none are wired.
     """
 
     model: Path
-    directory: Path
-    version: Version = "next"
+    config: PusherConfig
     model_blessed: bool | None = None
     infra_blessed: bool | None = None
-    require_blessing: bool = False
+    row_files: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,10 @@ class PushResult:
         pushed: Whether a version was published.
         reason: Why it was, or was not.
         version: Number of the published version.
-        path: Absolute path of the published version.
+        path: Absolute path, or URL, of the published version.
         digest: SHA-256 over the hashes of all its files, in hexadecimal.
+        labels: Label → version of the model, after the push.
+        removed: Older versions that were removed.
     """
 
     pushed: bool
@@ -48,34 +58,57 @@ class PushResult:
     version: int | None = None
     path: str | None = None
     digest: str | None = None
+    labels: Mapping[str, int] = field(default_factory=dict)
+    removed: tuple[int, ...] = ()
 
 
-def push(request: PushRequest) -> PushResult:
+def push(request: PushRequest, connect: Connect = connect) -> PushResult:
     """Publish the model unless a verdict forbids it.
 
+    Args:
+        request: What to push.
+        connect: Reaches the model server.
+
     Raises:
-        ArtifactError: The model is no SavedModel, the version exists, or a required blessing is missing.
-        EnvironmentProblem: The destination cannot be written.
+        ArtifactError: The model is no SavedModel or does not pass the predict gate, the version exists, a label names a
+            version that does not, or a required blessing is missing.
+        ConfigError: The models.config is malformed, or knows the model's name as another model's.
+        EnvironmentProblem: The destination cannot be written, or the server did not take the version.
     """
     objection = _objection(request)
     if objection:
-        if request.require_blessing:
-            raise ArtifactError(
-                "the model may not be pushed",
-                received=objection,
-                expected="a blessed model, because `require_blessing` is true",
-                hint="look at the Evaluator's metrics and thresholds, or set `require_blessing: false`",
-            )
-        return PushResult(pushed=False, reason=objection)
-
-    published = publish(request.model, request.directory.absolute(), request.version)
+        return _not_pushed(request, objection)
+    config, place = request.config, place_of(request.config.destination.base)
+    model_entries(request.model)
+    with in_service(_service(config, place.base), place.present, connect) as roll_out:
+        roll_out.check_labels(config.version if isinstance(config.version, int) else None)
+        extra, gate = _extra_files(request), partial(_ask, config)
+        published = place.publish(request.model, config.version, extra=extra, gate=gate)
+        labels = roll_out.run(published.version)
+        removed: tuple[int, ...] = ()
+        if config.keep_versions is not None:
+            with roll_out.alone():
+                removed = place.prune(config.keep_versions, {published.version, *roll_out.needed()})
     return PushResult(
         pushed=True,
         reason=f"{_approval(request)}, published as version {published.version}",
         version=published.version,
-        path=str(published.path),
+        path=published.path,
         digest=published.digest,
+        labels=labels,
+        removed=removed,
     )
+
+
+def _not_pushed(request: PushRequest, objection: str) -> PushResult:
+    if request.config.require_blessing:
+        raise ArtifactError(
+            "the model may not be pushed",
+            received=objection,
+            expected="a blessed model, because `require_blessing` is true",
+            hint="look at the Evaluator's metrics and thresholds, or set `require_blessing: false`",
+        )
+    return PushResult(pushed=False, reason=objection)
 
 
 def _objection(request: PushRequest) -> str | None:
@@ -83,7 +116,7 @@ def _objection(request: PushRequest) -> str | None:
         return "not blessed by the Evaluator"
     if request.infra_blessed is False:
         return "not blessed by the InfraValidator"
-    if request.require_blessing and request.model_blessed is None and request.infra_blessed is None:
+    if request.config.require_blessing and request.model_blessed is None and request.infra_blessed is None:
         return "no Evaluator and no InfraValidator judged the model"
     return None
 
@@ -95,3 +128,44 @@ def _approval(request: PushRequest) -> str:
         if verdict
     ]
     return f"blessed by the {' and the '.join(judges)}" if judges else "no blessing asked for"
+
+
+def _service(config: PusherConfig, base: str) -> Service:
+    return Service(
+        name=config.name,
+        base=base,
+        config=config.config_file,
+        grpc=config.destination.grpc,
+        labels=config.labels,
+        wait_seconds=seconds(config.wait_until_available) if config.wait_until_available else None,
+    )
+
+
+def _extra_files(request: PushRequest) -> dict[str, bytes]:
+    """Return what a server reads beside the model: how to batch, and what to answer before it serves."""
+    config, files = request.config, {}
+    if config.batching is not None:
+        files[BATCHING_FILE] = format_batching(**config.batching.model_dump(exclude_none=True)).encode()
+    if config.warmup is not None:
+        status("making warm-up requests of real rows")
+        made = warm_up_requests(request.model, config.name, _row_files(request), config.warmup.rows)
+        for signature in made.left_out:
+            note(f"warm-up: signature {signature!r} takes no rows of `examples` and is not asked")
+        files[WARMUP_FILE] = made.content
+    return files
+
+
+def _row_files(request: PushRequest) -> tuple[str, ...]:
+    if request.row_files is None:
+        raise ConfigError(
+            "there are no rows to make warm-up requests of",
+            received="`warmup` without an input `examples`",
+            expected="raw examples",
+            hint="wire examples: <step>.examples, or leave `warmup` out",
+        )
+    return request.row_files
+
+
+def _ask(config: PusherConfig, staged: Path) -> None:
+    status("predict gate: asking the copy that is to be published, in a clean process")
+    note(f"predict gate: {pass_gate(staged, seconds(config.gate_timeout))}")

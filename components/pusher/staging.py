@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from penstock.components.pusher.manifest import walk
+from penstock.serving.manifest import walk
 
 LEFTOVER_AGE = 24 * 3600
 """Seconds without any change after which the staging folder of a push counts as abandoned."""

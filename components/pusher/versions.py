@@ -1,52 +1,67 @@
-"""The version numbers in a TF Serving base path."""
+"""Chooses the version number of a push. A number is used once, also when its version has been removed since."""
 
 from __future__ import annotations
 
-import re
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from penstock.components.pusher.config import INT64_MAX, Version
+from penstock.components.pusher.config import Version
 from penstock.errors import ArtifactError
+from penstock.serving.versions import INT64_MAX, version_number, versions
 
-# What TensorFlow's safe_strto64 takes for a number; TF Serving loads any child of such a name.
-_NUMBER = re.compile(r"\s*-?[0-9]+\s*", re.ASCII)
-
-
-def versions(base: Path) -> dict[int, str]:
-    """Return the version numbers present in ``base``, each with the name of its child (``{7: "007"}``)."""
-    numbers = {int(child.name): child.name for child in base.iterdir() if _NUMBER.fullmatch(child.name)}
-    return {number: name for number, name in numbers.items() if -INT64_MAX - 1 <= number <= INT64_MAX}
+REMOVED = ".penstock-removed"
+"""Folder in a base path with an empty file for each version that was removed, named by its number."""
 
 
 def choose(base: Path, version: Version) -> int:
     """Return the number that a new version in ``base`` gets now; another process may take it at any time.
 
     Raises:
-        ArtifactError: The wanted version exists, or the numbers are used up.
+        ArtifactError: The wanted version exists or has existed, or the numbers are used up.
     """
-    present = versions(base)
+    present = {number: str(base / name) for number, name in versions(base).items()}
+    return choose_among(str(base), present, removed(base), version)
+
+
+def choose_among(base: str, present: Mapping[int, str], gone: Collection[int], version: Version) -> int:
+    """Do what :func:`choose` does for a base path of any kind.
+
+    Args:
+        base: What errors call it.
+        present: Version → its path.
+        gone: Versions that were removed.
+        version: What the new one shall be.
+    """
     if isinstance(version, int):
         if version in present:
-            raise exists(base / present[version], version)
+            raise exists(present[version], version)
+        if version in gone:
+            raise exists(f"{base} had it until it was removed", version)
         return version
-    highest = max(present, default=0)
+    highest = max([0, *present, *gone])
     if highest == INT64_MAX:
         raise ArtifactError(
             f"no version number is left in {base}",
-            received=f"{base / present[highest]}, the largest number that TF Serving reads",
+            received=f"{present.get(highest, highest)}, the largest number that TF Serving reads",
             expected=f"version numbers below {INT64_MAX}",
             hint="rename that folder, or push to another destination",
         )
-    following = max(highest, 0) + 1
-    return max(following, int(time.time())) if version == "timestamp" else following
+    return max(highest + 1, int(time.time())) if version == "timestamp" else highest + 1
 
 
-def exists(path: Path, version: int) -> ArtifactError:
+def removed(base: Path) -> set[int]:
+    """Return the versions that were in ``base`` and were removed by Penstock."""
+    folder = base / REMOVED
+    names = (child.name for child in folder.iterdir()) if folder.is_dir() else ()
+    return {number for name in names if (number := version_number(name)) is not None}
+
+
+def exists(received: str | Path, version: int) -> ArtifactError:
     """Return the error for a version number that is taken."""
     return ArtifactError(
         f"version {version} exists and is never overwritten",
-        received=str(path),
-        expected="a version number that is not there yet",
+        received=str(received),
+        expected="a version number that was not there yet",
         hint="use `version: next`, or another number",
     )

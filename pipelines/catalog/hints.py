@@ -41,6 +41,8 @@ ONE_OF = (("module_file", "preprocessing_fn"), ("module_file", "run_fn"), ("modu
 WIRING_OF: Mapping[tuple[str, str], Wiring] = {
     ("tfx.components.Trainer", "examples"): "nearest",
     ("Tuner", "examples"): "nearest",
+    # A served model is asked with raw rows.
+    ("Pusher", "examples"): "same_key",
 }
 
 # A baseline comes from an earlier run; a model to start from is chosen, not found.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from penstock.pipelines.checks import data, evaluation, labels, training
+from penstock.pipelines.checks import data, evaluation, labels, pushing, training
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.graph import Graph
 
@@ -22,5 +22,6 @@ RULES: tuple[Rule, ...] = (
     evaluation.label_keys_are_in_the_data,
     labels.trainer_label_is_in_the_data,
     labels.raw_examples_go_to_examples,
+    pushing.warm_up_has_raw_rows,
     training.warm_start_has_a_model,
 )

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from penstock.errors import EnvironmentProblem, PenstockError
-from penstock.pipelines.cli import doctor, init, plan, run, schema, validate
+from penstock.pipelines.cli import doctor, init, models, plan, request, run, schema, serve, validate
 from penstock.version import __version__
 
 app = typer.Typer(
@@ -22,8 +22,18 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for command in (validate.validate, plan.plan, run.run, init.init, doctor.doctor, schema.schema):
+for command in (
+    validate.validate,
+    plan.plan,
+    run.run,
+    serve.serve,
+    request.request,
+    init.init,
+    doctor.doctor,
+    schema.schema,
+):
     app.command(epilog=getattr(command, "example", None))(command)
+app.add_typer(models.app)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  Typer calls it with the option's value.

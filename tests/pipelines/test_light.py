@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.pipelines.models.pushed import configure, push
+
 HEAVY = {
     "tensorflow",
     "tfx",
@@ -29,7 +31,20 @@ print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
 
 
 @pytest.mark.parametrize(
-    "command", [["validate", "p.yaml"], ["schema"], ["doctor"], ["--version"], ["run", "--help"], ["init", "new"]]
+    "command",
+    [
+        ["validate", "p.yaml"],
+        ["schema"],
+        ["doctor"],
+        ["--version"],
+        ["--help"],
+        ["run", "--help"],
+        ["serve", "--help"],
+        ["models", "--help"],
+        ["models", "promote", "--help"],
+        ["request", "--help"],
+        ["init", "new"],
+    ],
 )
 def test_light_commands_import_nothing_heavy(project, command):
     project.write("data/rows.csv", "x,label\n1,0\n")
@@ -58,3 +73,25 @@ def test_validate_needs_no_rich(project):
         check=True,
     )
     assert "rich" not in json.loads(ended.stderr.splitlines()[-1])[1]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["serve", "--print-command"],
+        ["models", "list"],
+        ["models", "show", "digits/1"],
+        ["models", "promote", "digits", "2"],
+        ["models", "verify"],
+        ["models", "prune", "digits", "--keep", "1"],
+    ],
+)
+def test_commands_about_models_never_import_tensorflow(project, command):
+    push(project.folder / "serving" / "digits", 1, 2)
+    configure(project.folder / "serving" / "digits", stable=1)
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *command], cwd=project.folder, capture_output=True, text=True, check=True
+    )
+    code, modules = json.loads(ended.stderr.splitlines()[-1])
+    assert code == 0, ended.stderr
+    assert {"tensorflow", "tfx", "apache_beam", "keras"}.isdisjoint(modules)

@@ -45,6 +45,26 @@ def test_every_input_of_a_usual_pipeline_finds_its_producer(project):
     assert wires["pusher"] == {"model": "trainer.model", "model_blessing": "evaluator.blessing"}
 
 
+WARM_UP = PUSHER.replace("{destination: {directory: out}}", "{destination: {directory: out}, warmup: {rows: 5}}")
+
+
+def test_warm_up_rows_are_raw_examples(project):
+    graph = project.graph(DATA + TRANSFORM + trainer() + WARM_UP)
+    assert list(map(str, graph.steps["pusher"].inputs["examples"])) == ["examples.examples"]
+
+
+TWO_SOURCES = DATA + "  more: {component: CsvExampleGen, with: {input_base: data}}\n"
+TRAINED = trainer(inputs="{examples: examples.examples}")
+
+
+def test_an_input_without_a_use_is_not_looked_for(project):
+    text = TWO_SOURCES.replace("StatisticsGen", "StatisticsGen, inputs: {examples: examples.examples}") + TRAINED
+    assert set(project.graph(text + PUSHER).steps["pusher"].inputs) == {"model"}
+    problems = project.problems(text + WARM_UP)
+    assert "input 'examples' (Examples) of step 'pusher' could come from 2 outputs" in problems
+    assert "expected: one of examples.examples, more.examples" in problems
+
+
 def test_two_producers_are_an_error_that_lists_them(project):
     text = project.problems(DATA + trainer("small") + trainer("large") + EVALUATOR)
     assert "input 'model' (Model) of step 'evaluator' could come from 2 outputs" in text

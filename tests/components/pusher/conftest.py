@@ -1,8 +1,13 @@
-"""A model that looks like a SavedModel; no TensorFlow is needed to push one."""
+"""A model that looks like a SavedModel, for which no TensorFlow is needed, and a small one that is one."""
+
+from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from penstock.components.pusher.gate import GateReport
 
 FILES = {
     "saved_model.pb": b"graph",
@@ -26,3 +31,75 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     return tmp_path / "serving" / "digits"
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Let every model through the gate, without a process; return what was asked."""
+    asked: list[Path] = []
+
+    def pass_gate(model: Path, timeout: float) -> GateReport:
+        asked.append(model)
+        return GateReport(0)
+
+    monkeypatch.setattr("penstock.components.pusher.push.pass_gate", pass_gate)
+    return asked
+
+
+@pytest.fixture(scope="session")
+def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SavedModel that doubles x: ``serving_default`` takes serialized rows, ``predict`` takes x by name."""
+    return save_model(tmp_path_factory.mktemp("saved") / "model")
+
+
+def save_model(folder: Path) -> Path:
+    import tensorflow as tf
+
+    class Doubler(tf.Module):  # type: ignore[misc]  # TensorFlow has no types.
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = tf.Variable(2.0)
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+        def serve(self, examples: Any) -> Any:
+            rows = tf.io.parse_example(examples, {"x": tf.io.FixedLenFeature([2], tf.float32)})
+            return {"y": rows["x"] * self.factor}
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, "x")])
+        def predict(self, x: Any) -> Any:
+            return {"y": x * self.factor}
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, "z")])
+        def other(self, z: Any) -> Any:
+            return {"y": z}
+
+    module = Doubler()
+    signatures = {"serving_default": module.serve, "predict": module.predict, "other": module.other}
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+    return folder
+
+
+def example(**features: list[Any]) -> bytes:
+    from tensorflow.core.example import example_pb2
+
+    row = example_pb2.Example()
+    for name, values in features.items():
+        feature = row.features.feature[name]
+        if values and isinstance(values[0], float):
+            feature.float_list.value.extend(values)
+        elif values and isinstance(values[0], int):
+            feature.int64_list.value.extend(values)
+        else:
+            feature.bytes_list.value.extend(values)
+    return row.SerializeToString(deterministic=True)  # type: ignore[no-any-return]
+
+
+def write_rows(file: Path, rows: list[bytes]) -> Path:
+    import tensorflow as tf
+
+    compression = "GZIP" if file.suffix == ".gz" else ""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(file), compression) as writer:
+        for row in rows:
+            writer.write(row)
+    return file

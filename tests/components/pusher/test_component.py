@@ -1,12 +1,16 @@
-"""The only tests of the Pusher that import TFX."""
+"""The Pusher as TFX sees it."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penstock.components.pusher.config import Destination, PusherConfig
-from penstock.components.pusher.manifest import verify
+from penstock.components.pusher.gate import GateReport, ask
+from penstock.errors import ArtifactError
+from penstock.serving.manifest import verify
+from tests.components.pusher.conftest import example, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +20,7 @@ def artifacts() -> Any:
     return standard_artifacts
 
 
-def _run(artifacts: Any, model: Path, base: Path, *, blessed: int | None) -> Any:
+def _run(artifacts: Any, model: Path, base: Path, *, blessed: int | None, **values: Any) -> Any:
     from penstock.components.pusher.executor import Executor
 
     trained, pushed_model = artifacts.Model(), artifacts.PushedModel()
@@ -26,9 +30,22 @@ def _run(artifacts: Any, model: Path, base: Path, *, blessed: int | None) -> Any
         blessing = artifacts.ModelBlessing()
         blessing.set_int_custom_property("blessed", blessed)
         inputs["model_blessing"] = [blessing]
-    config = PusherConfig(destination=Destination(directory=str(base)))
+    if "warmup" in values:
+        inputs["examples"] = [_examples(artifacts, base.parent / "examples")]
+    config = PusherConfig.model_validate({"destination": {"directory": str(base)}, **values})
     Executor().Do(inputs, {"pushed_model": [pushed_model]}, {"config": config.model_dump_json()})
     return pushed_model
+
+
+def _examples(artifacts: Any, folder: Path) -> Any:
+    examples = artifacts.Examples()
+    examples.uri, examples.split_names = str(folder), '["train", "eval"]'
+    write_rows(folder / "Split-train" / "rows.gz", [example(x=[0.0, 0.0])])
+    write_rows(folder / "Split-eval" / "rows.gz", [example(x=[1.0, 2.0]), example(x=[3.0, 4.0])])
+    return examples
+
+
+pytestmark = pytest.mark.usefixtures("gate")
 
 
 def test_do_pushes_a_blessed_model_and_records_it(artifacts: Any, model: Path, base: Path):
@@ -51,8 +68,31 @@ def test_do_records_that_nothing_was_pushed(artifacts: Any, model: Path, base: P
     pushed_model = _run(artifacts, model, base, blessed=0)
     assert pushed_model.get_int_custom_property("pushed") == 0
     assert pushed_model.get_string_custom_property("reason") == "not blessed by the Evaluator"
-    assert not {"version", "pushed_version", "pushed_destination", "digest"} & set(
-        pushed_model.mlmd_artifact.custom_properties
+    recorded = {"version", "pushed_version", "pushed_destination", "digest", "labels", "model_name"}
+    assert not recorded & set(pushed_model.mlmd_artifact.custom_properties)
+    assert not base.exists()
+
+
+def test_do_makes_warm_up_requests_of_evaluation_rows_and_records_labels(
+    artifacts: Any, saved_model: Path, base: Path, tmp_path: Path
+):
+    model = Path(shutil.copytree(saved_model, tmp_path / "trained" / "Format-Serving"))
+    values = {"warmup": {"rows": 20}, "labels": {"stable": "this"}}
+    pushed_model = _run(artifacts, model, base, blessed=1, **values)
+    assert pushed_model.get_string_custom_property("labels") == '{"stable": 1}'
+    assert pushed_model.get_string_custom_property("model_name") == "digits"
+    assert ask(base / "1") == GateReport(4)
+
+
+def test_do_names_the_splits_that_there_are(artifacts: Any, saved_model: Path, base: Path, tmp_path: Path):
+    model = Path(shutil.copytree(saved_model, tmp_path / "trained" / "Format-Serving"))
+    with pytest.raises(ArtifactError) as caught:
+        _run(artifacts, model, base, blessed=1, warmup={"split": "evel"})
+    assert str(caught.value) == (
+        f"{base.parent}/examples: the examples have no split 'evel'\n"
+        "  received: warmup.split: evel\n"
+        "  expected: one of train, eval\n"
+        "  next: did you mean 'eval'?"
     )
     assert not base.exists()
 

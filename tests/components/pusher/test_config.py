@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -38,13 +39,19 @@ def test_a_wrong_version_is_refused(version: object, message: str):
 @pytest.mark.parametrize(
     ("destination", "message"),
     [
-        ({"directory": "gs://bucket/digits"}, "must be a local folder, not a URL"),
+        ({"directory": "gs://bucket/digits"}, "an object store cannot rename, so its server must not poll it: add"),
+        ({"directory": "d", "config": "gs://bucket/models.config"}, "`config` must be a local file, not a URL"),
         ({"directory": ""}, "String should have at least 1 character"),
-        ({}, "Field required"),
+        ({}, "give either `directory` or `tf_serving`"),
+        (
+            {"directory": "d", "tf_serving": {"base_path": "d", "grpc": "h:1"}},
+            "give either `directory` or `tf_serving`",
+        ),
+        ({"tf_serving": {"base_path": "d", "grpc": "h"}}, "must be host:port, such as localhost:8500; received 'h'"),
         ({"directory": "d", "folder": "e"}, "Extra inputs are not permitted"),
     ],
 )
-def test_a_wrong_destination_is_refused(destination: dict[str, str], message: str):
+def test_a_wrong_destination_is_refused(destination: dict[str, object], message: str):
     with pytest.raises(ValidationError, match=re.escape(message)):
         PusherConfig.model_validate({"destination": destination})
 
@@ -54,3 +61,68 @@ def test_every_field_is_described():
     fields = PusherConfig.model_fields
     assert all(field.description for field in fields.values())
     assert "seconds since 1970" in schema
+
+
+def _config(**values: object) -> PusherConfig:
+    return PusherConfig.model_validate({"destination": {"directory": "serving/digits"}, **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model_name": "a/b"}, "a model's name is made of letters, digits, _, - and single dots inside"),
+        ({"model_name": ".."}, "a model's name is made of letters, digits, _, - and single dots inside"),
+        ({"labels": {"a/b": "this"}}, "a label is made of letters, digits, _, - and single dots inside"),
+        ({"labels": {"stable": "kept"}}, "Input should be 'this', 'latest' or 'keep'"),
+        ({"labels": {"stable": True}}, "Input should be 'this', 'latest' or 'keep'"),
+        ({"labels": {"stable": 0}}, "Input should be greater than or equal to 1"),
+        ({"warmup": {"rows": 1001}}, "Input should be less than or equal to 1000"),
+        ({"warmup": {"rows": 0}}, "Input should be greater than 0"),
+        ({"keep_versions": 0}, "Input should be greater than 0"),
+        ({"gate_timeout": "soon"}, "must be a duration such as 500ms, 60s, 5m or 1h; received 'soon'"),
+        (
+            {"wait_until_available": "60s"},
+            "`wait_until_available` has no server to ask: write destination: {tf_serving",
+        ),
+        (
+            {"batching": {"max_batch_size": 8, "allowed_batch_sizes": [2, 4]}},
+            "`allowed_batch_sizes` must ascend and end with `max_batch_size` (8)",
+        ),
+        ({"destination": {"directory": "bad name"}, "labels": {"stable": "this"}}, "received 'bad name'"),
+    ],
+)
+def test_a_wrong_value_is_refused(values: dict[str, object], message: str):
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        _config(**values)
+
+
+def test_the_name_is_the_base_paths_unless_it_is_given():
+    assert _config().name == "digits"
+    assert _config(model_name="mnist").name == "mnist"
+
+
+def test_a_config_file_is_kept_only_where_something_asks_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    assert _config().config_file is None
+    assert _config(model_name="mnist").config_file == tmp_path / "serving/models.config"
+    assert _config(labels={"stable": "this"}).config_file == tmp_path / "serving/models.config"
+    given = _config(destination={"directory": "gs://bucket/digits", "config": "/etc/models.config"})
+    assert given.config_file == Path("/etc/models.config")
+
+
+def test_rows_are_wired_only_for_warm_up():
+    assert _config().unused_inputs() == {"examples"}
+    assert _config(warmup={}).unused_inputs() == frozenset()
+
+
+def test_a_whole_config_survives_the_way_through_json():
+    config = _config(
+        destination={"tf_serving": {"base_path": "serving/digits", "grpc": "localhost:8500"}},
+        model_name="digits",
+        labels={"stable": "keep", "canary": "this", "old": 3},
+        warmup={"rows": 20},
+        batching={"max_batch_size": 64, "batch_timeout_micros": 2000, "allowed_batch_sizes": [8, 64]},
+        wait_until_available="60s",
+        keep_versions=5,
+    )
+    assert PusherConfig.model_validate_json(config.model_dump_json()) == config

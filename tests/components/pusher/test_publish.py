@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from penstock.components.pusher.manifest import MANIFEST, verify
+from penstock.components.pusher import publish as publishing
+from penstock.components.pusher import rename as renaming
 from penstock.components.pusher.publish import publish
-from penstock.components.pusher.versions import versions
 from penstock.errors import ArtifactError, EnvironmentProblem
+from penstock.serving.manifest import MANIFEST, verify
+from penstock.serving.versions import versions
 from tests.components.pusher.conftest import FILES
 
 
@@ -34,6 +36,29 @@ def test_nothing_else_is_left_in_the_base_path(model: Path, base: Path):
     publish(model, base, 5)
     publish(model, base, "next")
     assert sorted(child.name for child in base.iterdir()) == ["1", "5", "6"]
+
+
+def test_other_files_join_the_models_or_take_their_place(model: Path, base: Path):
+    extra = {"assets.extra/requests": b"requests", "assets/vocabulary": b"green\n"}
+    published = publish(model, base, "next", extra=extra)
+    contents = _contents(published.path)
+    assert contents.pop(MANIFEST)
+    assert contents == {**FILES, **extra}
+    verify(published.path)
+
+
+def test_the_gate_sees_what_is_published_and_may_refuse_it(model: Path, base: Path):
+    seen = []
+
+    def refuse(staged: Path) -> None:
+        verify(staged)
+        seen.append(_contents(staged))
+        raise ArtifactError("it cannot answer")
+
+    with pytest.raises(ArtifactError, match=r"^it cannot answer$"):
+        publish(model, base, "next", extra={"more": b"more"}, gate=refuse)
+    assert [sorted(contents) for contents in seen] == [sorted([*FILES, "more", MANIFEST])]
+    assert list(base.iterdir()) == []
 
 
 def test_the_source_is_not_touched(model: Path, base: Path):
@@ -98,16 +123,16 @@ def test_whatever_has_the_number_keeps_it(model: Path, base: Path, occupy: Calla
 
 
 def _lose_the_first_race(monkeypatch: pytest.MonkeyPatch, base: Path) -> None:
-    rename = Path.rename
+    rename = vars(publishing)["rename_new"]
 
-    def late(self: Path, target: Path) -> Path:
+    def late(source: Path, target: Path) -> None:
         rival = base / "1"
         if not rival.exists():
             rival.mkdir()
             (rival / "saved_model.pb").write_bytes(b"the rival's")
-        return rename(self, target)
+        rename(source, target)
 
-    monkeypatch.setattr(Path, "rename", late)
+    monkeypatch.setattr(publishing, "rename_new", late)
 
 
 def test_who_loses_a_race_takes_the_next_number(model: Path, base: Path, monkeypatch: pytest.MonkeyPatch):
@@ -255,7 +280,7 @@ class TestDiskFailure:
         assert list(base.iterdir()) == []
 
     def test_no_version_appears_when_the_rename_fails(self, model: Path, base: Path, monkeypatch: pytest.MonkeyPatch):
-        self._fail_at(monkeypatch, "rename", 0)
+        monkeypatch.setattr(renaming, "_without_replacing", lambda source, target: errno.ENOSPC)
         with pytest.raises(EnvironmentProblem, match="No space left on device"):
             publish(model, base, "next")
         assert list(base.iterdir()) == []

@@ -6,25 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from penstock.components.pusher.manifest import verify
 from penstock.components.pusher.publish import publish
 from penstock.components.pusher.staging import LEFTOVER_AGE
-from penstock.components.pusher.versions import versions
+from penstock.serving.manifest import verify
+from penstock.serving.versions import versions
 
 KILLED_PUSH = """
 import itertools, os, signal, sys
 from pathlib import Path
+from penstock.components.pusher import rename
 from penstock.components.pusher.publish import publish
 
-operation, call = sys.argv[3], int(sys.argv[4])
-original, calls = getattr(os, operation), itertools.count()
+module, operation = {"fsync": (os, "fsync"), "rename": (rename, "_without_replacing")}[sys.argv[3]]
+call = int(sys.argv[4])
+original, calls = getattr(module, operation), itertools.count()
 
 def killing(*args, **kwargs):
     if next(calls) == call:
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*args, **kwargs)
 
-setattr(os, operation, killing)
+setattr(module, operation, killing)
 publish(Path(sys.argv[1]), Path(sys.argv[2]), "next")
 """
 

@@ -105,7 +105,7 @@ def test_a_label_outside_the_classes(told: Telling, toy: ToyData, tmp_path: Path
 
 
 def test_a_metric_to_watch_that_is_none_is_told_before_training(told: Telling) -> None:
-    options = {"steps": None, "epochs": 1, "callbacks_fn": "model.callback_that_fails"}
+    options: dict[str, Any] = {"steps": None, "epochs": 1, "callbacks_fn": "model.callback_that_fails"}
     text = told(early_stopping={"monitor": "val_acuracy"}, **options)
     assert text == (
         "early_stopping watches 'val_acuracy', and the model has no such metric\n"

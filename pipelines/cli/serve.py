@@ -1,0 +1,89 @@
+"""``penstock serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penstock.pipelines.cli.options import example
+from penstock.pipelines.cli.serving_options import told_plainly
+
+if TYPE_CHECKING:
+    from penstock.pipelines.models.serve import Wanted
+
+_GENERATED_FOLDER = ".penstock/serving"
+
+
+@example("penstock serve configs/digits.yaml --rest-port 8501")
+def serve(
+    where: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="WHERE",
+            help="Pipeline files, models.config files, base paths or folders; the working directory when not given.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    host: Annotated[str, typer.Option(help="Address to bind; the official server binds them all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of gRPC; 0 takes a free one.")] = 8500,
+    rest_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of REST; 0 takes a free one.")] = 8501,
+    batching: Annotated[bool, typer.Option("--batching", help="Put requests of several callers together.")] = False,
+    print_command: Annotated[
+        bool, typer.Option("--print-command", help="Print the commands that start the official server and image; end.")
+    ] = False,
+) -> None:
+    """Serve what was pushed: with tensorflow_model_server when it is on PATH, else with the embedded server."""
+    from penstock.errors import ConfigError
+    from penstock.pipelines.models.find import find_models
+    from penstock.pipelines.models.serve import Wanted
+
+    with told_plainly(json=False):
+        models = find_models(where or ())
+        if not models:
+            raise ConfigError(
+                "no pushed model was found below this folder",
+                where=str(Path.cwd()),
+                expected="a models.config that Penstock generated, or a base path with a pushed version",
+                hint="run a pipeline with a Pusher, or name the place: penstock serve FILE",
+            )
+        if all(model.local and not model.versions() for model in models):
+            raise ConfigError(
+                f"nothing has been pushed yet for {', '.join(model.name for model in models)}",
+                where=models[0].base,
+                expected="a folder with a version",
+                hint="run the pipeline first",
+            )
+        wanted = Wanted(tuple(models), host, port, rest_port, batching=batching)
+        code = _print_commands(wanted) if print_command else _serve(wanted)
+    if code:
+        raise typer.Exit(code)
+
+
+def _serve(wanted: Wanted) -> int:
+    from penstock.pipelines.models.serve import refuse_second
+    from penstock.pipelines.models.serve import serve as run_server
+
+    refuse_second(wanted.models)
+    for model in wanted.models:
+        labels = ", ".join(f"{label} → {version}" for label, version in model.labels.items())
+        versions = ", ".join(map(str, model.served() or list(model.versions())[:1])) or "none yet"
+        typer.echo(f"{model.name}: version {versions}{f' ({labels})' if labels else ''} of {model.base}", err=True)
+    return run_server(wanted, Path(_GENERATED_FOLDER), lambda line: typer.echo(line, err=True))
+
+
+def _print_commands(wanted: Wanted) -> int:
+    from penstock.pipelines.models.follow import merged_entries
+    from penstock.pipelines.models.serve import write_configs
+    from penstock.serving.official import BINARY, image_command, official_command, shell
+
+    ports = wanted.grpc_port or 8500, wanted.rest_port or 8501
+    options = write_configs(wanted, merged_entries(wanted.models), Path(_GENERATED_FOLDER), ports)
+    files = [options.config, options.monitoring, options.batching]
+    folders = [file.parent for file in files if file is not None]
+    folders += [Path(model.base) for model in wanted.models if model.local]
+    typer.echo(f"# the binary; it binds every address of its machine\n{shell(official_command(BINARY, options))}\n")
+    typer.echo(f"# the image\n{shell(image_command(options, folders))}")
+    return 0

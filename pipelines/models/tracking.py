@@ -1,0 +1,87 @@
+"""The metadata store that knows a version: found, asked, and told what became of its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.errors import PenstockError
+from penstock.metadata.label_changes import LabelChange, record_change
+from penstock.metadata.provenance import pushed_model
+from penstock.pipelines.models.find import Model
+from penstock.serving.manifest import MANIFEST, Manifest
+
+STORE_NAME = "metadata.sqlite"
+_FOLDERS_ABOVE = 4
+_PATTERNS = (STORE_NAME, f"*/{STORE_NAME}", f"*/*/{STORE_NAME}")
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A version, in the store of the pipeline that pushed it.
+
+    Attributes:
+        sqlite: The store.
+        artifact: Id of its PushedModel.
+        digest: Digest of its manifest.
+    """
+
+    sqlite: Path
+    artifact: int
+    digest: str
+
+
+def digest_of(path: Path) -> str | None:
+    """Return the digest of a version's manifest, or None where the Pusher did not publish it, or it is damaged."""
+    try:
+        return Manifest.from_bytes((path / MANIFEST).read_bytes()).digest
+    except (OSError, ValueError):
+        return None
+
+
+def tracked(model: Model, version: int, path: Path) -> Tracked | None:
+    """Return where a version is tracked: in its pipeline's store, one in a folder above its config, or one below here.
+
+    Args:
+        model: The model.
+        version: The version.
+        path: Its folder.
+    """
+    digest = digest_of(path)
+    if digest is None:
+        return None
+    for sqlite in _stores(model):
+        artifact = pushed_model(sqlite, digest, version)
+        if artifact is not None:
+            return Tracked(sqlite, artifact, digest)
+    return None
+
+
+def record(model: Model, path: Path | None, change: LabelChange) -> str:
+    """Record a change of a label where the version is tracked.
+
+    Args:
+        model: The model.
+        path: Folder of the version that the label points to; None where it cannot be looked into.
+        change: The change.
+
+    Returns:
+        What became of it, one sentence: a change that was made must not fail for want of its record.
+    """
+    try:
+        place = tracked(model, change.after, path) if path is not None else None
+        if place is None:
+            return f"Not recorded in ML Metadata: no store knows version {change.after} of {model.name}."
+        execution = record_change(place.sqlite, change, place.artifact)
+        return f"Recorded in ML Metadata: execution {execution} in {place.sqlite}."
+    except PenstockError as error:
+        return f"Not recorded in ML Metadata: {error}"
+
+
+def _stores(model: Model) -> Iterator[Path]:
+    above = [folder / STORE_NAME for folder in model.config.parents[:_FOLDERS_ABOVE]]
+    below = (file for pattern in _PATTERNS for file in sorted(Path.cwd().glob(pattern)))
+    named = [model.sqlite] if model.sqlite is not None else []
+    # Each once: the same store may be found in several ways.
+    yield from dict.fromkeys(file for file in (*named, *above, *below) if file.is_file())

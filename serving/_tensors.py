@@ -1,0 +1,121 @@
+"""Arrays ↔ TensorProto, and features ↔ Example, without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from penstock.errors import ConfigError
+from penstock.serving._rows import is_b64, plain_bytes
+from penstock.serving.protos import message
+
+_TYPES = {
+    "float32": (1, "float_val"),
+    "float64": (2, "double_val"),
+    "int32": (3, "int_val"),
+    "uint8": (4, "int_val"),
+    "int16": (5, "int_val"),
+    "int8": (6, "int_val"),
+    "object": (7, "string_val"),
+    "int64": (9, "int64_val"),
+    "bool": (10, "bool_val"),
+    "uint16": (17, "int_val"),
+    "float16": (19, "half_val"),
+    "uint32": (22, "uint32_val"),
+    "uint64": (23, "uint64_val"),
+}
+"""NumPy's name of a type → TensorFlow's number of it, and the field of a TensorProto that holds its values."""
+_NAMES = {number: name for name, (number, _) in _TYPES.items()}
+
+
+def type_name(number: int, owner: str) -> str:
+    """Return NumPy's name of TensorFlow's type; ``object`` for text.
+
+    Raises:
+        ConfigError: It is none that a request can carry.
+    """
+    if number not in _NAMES:
+        raise ConfigError(f"{owner} has a type that this client does not know", received=f"DataType {number}")
+    return _NAMES[number]
+
+
+def to_proto(array: np.ndarray[Any, Any]) -> Any:
+    """Return an array, texts as objects or as NumPy's own, as a TensorProto."""
+    if array.dtype.kind in "OSU":
+        proto = _empty(array, "object")
+        proto.string_val.extend(plain_bytes(value) for value in array.ravel().tolist())
+        return proto
+    if array.dtype.name not in _TYPES:
+        raise ConfigError("an array has a type that no request can carry", received=array.dtype.name)
+    proto = _empty(array, array.dtype.name)
+    proto.tensor_content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+    return proto
+
+
+def _empty(array: np.ndarray[Any, Any], name: str) -> Any:
+    proto = message("tensorflow.TensorProto")(dtype=_TYPES[name][0])
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    return proto
+
+
+def from_proto(proto: Any, name: str) -> np.ndarray[Any, Any]:
+    """Return the array of a TensorProto; texts are bytes in an array of objects."""
+    dtype = type_name(proto.dtype, f"the output {name!r}")
+    shape = [dim.size for dim in proto.tensor_shape.dim]
+    if proto.tensor_content and dtype != "object":
+        return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
+    values = getattr(proto, _TYPES[dtype][1])
+    if dtype == "float16":
+        found = np.array(values, np.uint16).view(np.float16)
+    else:
+        found = np.empty(len(values), dtype)
+        found[:] = values
+    missing = int(np.prod(shape)) - len(found)
+    # The last value stands for all that are missing; without any, zero does.
+    last = found[-1:] if len(found) else np.array([b"" if dtype == "object" else 0], dtype)
+    return np.concatenate([found, np.repeat(last, missing)]).reshape(shape) if missing > 0 else found.reshape(shape)
+
+
+def to_example(features: Mapping[str, Any]) -> Any:
+    """Return features, each a value or a list of values of one kind, as an Example.
+
+    Raises:
+        ConfigError: A feature mixes kinds or holds something else.
+    """
+    example = message("tensorflow.Example")()
+    for name, value in features.items():
+        values = list(value) if isinstance(value, list | tuple | np.ndarray) else [value]
+        _fill(example.features.feature[name], name, values)
+    return example
+
+
+def _fill(feature: Any, name: str, values: list[Any]) -> None:
+    kinds = {_kind(value) for value in values}
+    if len(kinds) > 1 or None in kinds:
+        raise ConfigError(
+            f"the feature {name!r} holds values that no feature can hold together",
+            received=repr(values)[:80],
+            expected='whole numbers, or numbers with a point, or texts and {"b64": "…"}',
+        )
+    if kinds == {"bytes_list"}:
+        values = [plain_bytes(value) for value in values]
+    for kind in kinds:
+        getattr(feature, str(kind)).value.extend(_plain(values))
+
+
+def _plain(values: Iterable[Any]) -> Iterable[Any]:
+    """Return Python's own numbers, which is all that protobuf takes."""
+    for value in values:
+        plain = value.item() if isinstance(value, np.generic) else value
+        yield int(plain) if isinstance(plain, bool) else plain
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, str | bytes) or is_b64(value):
+        return "bytes_list"
+    if isinstance(value, bool | int | np.integer | np.bool_):
+        return "int64_list"
+    return "float_list" if isinstance(value, float | np.floating) else None

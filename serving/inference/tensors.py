@@ -1,0 +1,257 @@
+"""Tensors on the wire to NumPy arrays and back, read as TensorFlow's ``Tensor::FromProto`` reads them.
+
+``tf.make_ndarray`` and ``tf.make_tensor_proto`` do it too, at ten times the cost for the small tensors of a request,
+and differently: they refuse what the model server accepts (more values than the shape holds) and the reverse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+LARGEST_BYTES = 1 << 31
+"""A tensor may hold this much, as it could if every value were sent: a message cannot be longer. It keeps the three
+bytes that say "a million million zeros" from taking all memory."""
+
+_MANY = 64
+"""Values from which copying the packed bytes beats reading number by number."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One ``DataType``: its NumPy type and the field that carries its values.
+
+    Args:
+        name: TensorFlow's name in messages, e.g. ``float``; its ``DataType`` is ``DT_FLOAT``.
+        dtype: The NumPy type of the array.
+        field: The field of ``TensorProto``.
+        carrier: The NumPy type of one entry of the field.
+        tag: The field's tag on the wire if its packed form is the array's memory, else 0.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    field: str
+    carrier: np.dtype[Any]
+    tag: int = 0
+
+
+def _kind(name: str, dtype: Any, field: str, carrier: Any = None, *, tag: int = 0) -> _Kind:
+    return _Kind(name, np.dtype(dtype), field, np.dtype(dtype if carrier is None else carrier), tag)
+
+
+STRING = 7
+_KINDS = {
+    1: _kind("float", np.float32, "float_val", tag=5 << 3 | 2),
+    2: _kind("double", np.float64, "double_val", tag=6 << 3 | 2),
+    3: _kind("int32", np.int32, "int_val"),
+    4: _kind("uint8", np.uint8, "int_val", np.int32),
+    5: _kind("int16", np.int16, "int_val", np.int32),
+    6: _kind("int8", np.int8, "int_val", np.int32),
+    STRING: _kind("string", object, "string_val"),
+    8: _kind("complex64", np.complex64, "scomplex_val", np.float32),
+    9: _kind("int64", np.int64, "int64_val"),
+    10: _kind("bool", np.bool_, "bool_val"),
+    14: _kind("bfloat16", ml_dtypes.bfloat16, "half_val", np.int32),
+    17: _kind("uint16", np.uint16, "int_val", np.int32),
+    18: _kind("complex128", np.complex128, "dcomplex_val", np.float64),
+    19: _kind("half", np.float16, "half_val", np.int32),
+    22: _kind("uint32", np.uint32, "uint32_val"),
+    23: _kind("uint64", np.uint64, "uint64_val"),
+}
+_NUMBERS = {kind.dtype: number for number, kind in _KINDS.items()}
+
+
+def to_array(proto: Any) -> Array:
+    """Return the array that a ``TensorProto`` describes.
+
+    As in TensorFlow, values beyond the shape are ignored, the last value fills up what is missing, and no value at all
+    means zeros. Strings become an array of ``bytes`` objects.
+
+    Args:
+        proto: A ``TensorProto``.
+
+    Returns:
+        The array; it may be read-only, and share memory with the message.
+
+    Raises:
+        ValueError: It describes no tensor that a model can be given.
+    """
+    kind = _KINDS.get(proto.dtype)
+    if kind is None:
+        raise ValueError(f"tensors of type {proto.dtype} are not supported")
+    shape = [dim.size for dim in proto.tensor_shape.dim]
+    count = math.prod(shape)
+    if shape and (min(shape) < 0 or count * kind.dtype.itemsize > LARGEST_BYTES):
+        raise ValueError(f"no tensor has the shape {shape}")
+    if count == 0:
+        return np.empty(shape, kind.dtype)
+    content = proto.tensor_content
+    if content:
+        return _from_content(kind, content, count).reshape(shape)
+    return _from_values(kind, proto, count).reshape(shape)
+
+
+def fill(proto: Any, array: Array, *, as_content: bool = False) -> None:
+    """Write an array into an empty ``TensorProto``.
+
+    Args:
+        proto: The message.
+        array: Any array that a session returns.
+        as_content: Write ``tensor_content`` instead of the field of the type (``float_val``, …).
+
+    Raises:
+        ValueError: The protocol has no tensor of this type.
+    """
+    number = data_type(array)
+    kind = _KINDS[number]
+    proto.dtype = number
+    # A scalar's shape has no sizes, but is there.
+    proto.tensor_shape.SetInParent()
+    add = proto.tensor_shape.dim.add
+    for size in array.shape:
+        add(size=size)
+    if as_content and number != STRING:
+        proto.tensor_content = array.tobytes()
+    elif kind.tag and array.size >= _MANY:
+        data = array.tobytes()
+        proto.MergeFromString(bytes((kind.tag, *_varint(len(data)))) + data)
+    else:
+        getattr(proto, kind.field).extend(_values(kind, array))
+
+
+def data_type(array: Array) -> int:
+    """Return the number of the ``DataType`` of an array.
+
+    Raises:
+        ValueError: There is none.
+    """
+    number = _NUMBERS.get(array.dtype, STRING if array.dtype.kind in "SU" else 0)
+    if not number:
+        raise ValueError(f"an array of {array.dtype} is no tensor")
+    return number
+
+
+def data_type_name(array: Array) -> str:
+    """Return the name of the ``DataType`` of an array, e.g. ``DT_FLOAT``."""
+    return f"DT_{_KINDS[data_type(array)].name.upper()}"
+
+
+def type_name(number: int) -> str:
+    """Return what TensorFlow calls a ``DataType`` in its messages, e.g. ``float`` for 1."""
+    kind = _KINDS.get(number)
+    return kind.name if kind else f"type {number}"
+
+
+def strings(values: Sequence[bytes]) -> Array:
+    """Return a vector of ``bytes`` objects, as a session takes strings."""
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+def _from_content(kind: _Kind, content: bytes, count: int) -> Array:
+    if kind.dtype == object:
+        return strings(_string_list(content, count))
+    if len(content) != count * kind.dtype.itemsize:
+        raise ValueError(f"{len(content)} bytes are not {count} values of type {kind.name}")
+    return np.frombuffer(content, kind.dtype)
+
+
+def _from_values(kind: _Kind, proto: Any, count: int) -> Array:
+    values = getattr(proto, kind.field)
+    if kind.dtype == object:
+        return strings(_fitted(list(values), count, b""))
+    if kind.tag and len(values) >= _MANY:
+        array = np.frombuffer(_packed(proto, kind.tag), kind.carrier)
+    else:
+        array = np.fromiter(values, kind.carrier, len(values))
+    if kind.dtype.kind == "c":
+        array = array[: len(array) // 2 * 2].view(kind.dtype)
+    elif kind.field == "half_val":
+        array = array.astype(np.uint16).view(kind.dtype)
+    elif kind.carrier != kind.dtype:
+        array = array.astype(kind.dtype)
+    return array if len(array) == count else _resized(array, count)
+
+
+def _resized(array: Array, count: int) -> Array:
+    if len(array) > count:
+        return array[:count]
+    result = np.empty(count, array.dtype)
+    result[: len(array)] = array
+    result[len(array) :] = array[-1] if len(array) else 0
+    return result
+
+
+def _fitted(values: list[bytes], count: int, default: bytes) -> list[bytes]:
+    return values[:count] + [values[-1] if values else default] * (count - len(values))
+
+
+def _packed(proto: Any, tag: int) -> bytes:
+    """Return the packed bytes of a field: the message is written out and cut, one copy instead of a call a number."""
+    data: bytes = proto.SerializeToString()
+    position = 0
+    while position < len(data):
+        found = data[position]
+        length, position = _read_varint(data, position + 1)
+        if found & 7 == 2:
+            if found == tag:
+                return data[position : position + length]
+            position += length
+    raise AssertionError(f"a message without field {tag >> 3}")
+
+
+def _string_list(content: bytes, count: int) -> list[bytes]:
+    """Read the form of string tensors in ``tensor_content``: all lengths, then all bytes."""
+    lengths, position = [], 0
+    for _ in range(count):
+        length, position = _read_varint(content, position)
+        lengths.append(length)
+    if position + sum(lengths) != len(content):
+        raise ValueError(f"{len(content)} bytes are not {count} strings")
+    values = []
+    for length in lengths:
+        values.append(content[position : position + length])
+        position += length
+    return values
+
+
+def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if position >= len(data):
+            raise ValueError("the bytes end within a number")
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+
+
+def _varint(value: int) -> bytes:
+    result = bytearray()
+    while value >= 0x80:
+        result.append(value & 0x7F | 0x80)
+        value >>= 7
+    result.append(value)
+    return bytes(result)
+
+
+def _values(kind: _Kind, array: Array) -> list[Any]:
+    flat = array.ravel()
+    if kind.dtype == object:
+        return [value if isinstance(value, bytes) else str(value).encode() for value in flat.tolist()]
+    if kind.dtype.kind == "c":
+        flat = flat.view(kind.carrier)
+    elif kind.field == "half_val":
+        flat = flat.view(np.uint16)
+    return flat.tolist()

@@ -1,0 +1,1 @@
+"""The models of a server: found, loaded, watched, replaced and unloaded as TF Serving does it."""

@@ -1,0 +1,49 @@
+"""Counts the requests that use a loaded version, so that it is unloaded only when none does."""
+
+from __future__ import annotations
+
+import threading
+
+from penstock.serving.models.servable import Servable
+
+
+class Handle:
+    """A loaded version in use.
+
+    Args:
+        servable: The version.
+    """
+
+    def __init__(self, servable: Servable) -> None:
+        self.servable = servable
+        self._uses = 0
+        self._retired = False
+        self._idle = threading.Condition(threading.Lock())
+
+    def acquire(self) -> bool:
+        """Begin a use; False once the version is to be unloaded."""
+        with self._idle:
+            if self._retired:
+                return False
+            self._uses += 1
+            return True
+
+    def release(self) -> None:
+        """End a use."""
+        with self._idle:
+            self._uses -= 1
+            if self._retired and not self._uses:
+                self._idle.notify_all()
+
+    def retire(self, timeout: float | None = None) -> bool:
+        """Admit no further use and wait for those that run.
+
+        Args:
+            timeout: Seconds to wait; None waits as long as it takes.
+
+        Returns:
+            Whether all have ended.
+        """
+        with self._idle:
+            self._retired = True
+            return self._idle.wait_for(lambda: not self._uses, timeout)

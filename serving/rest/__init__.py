@@ -1,0 +1,1 @@
+"""The REST half of the TensorFlow Serving contract: paths, JSON requests, JSON replies and the ASGI application."""

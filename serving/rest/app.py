@@ -1,0 +1,163 @@
+"""The REST API as an ASGI application.
+
+The event loop reads requests and writes replies; what a request asks for is done by a thread of its own, because the
+model computes there and lets go of Python's lock meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import threading
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from penstock.serving.errors import Code, ServingError
+from penstock.serving.metrics import CONTENT_TYPE, Metrics
+from penstock.serving.rest.answer import Models, answer
+from penstock.serving.rest.body import Body, Receive, TooLargeError, receive_body
+from penstock.serving.rest.paths import OPERATIONS, Target, is_api, parse
+from penstock.serving.rest.replies import JSON, Reply, failure, problem
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_logger = logging.getLogger(__name__)
+_WEB_ORIGIN = re.compile(rb"https?://")
+_CORS: Headers = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"POST, GET"),
+    (b"access-control-allow-headers", b"Content-Type"),
+]
+
+
+@dataclass(frozen=True)
+class RestLimits:
+    """What the REST API takes on.
+
+    Attributes:
+        max_request_bytes: Of one body, as sent and as uncompressed. More is answered with 413.
+        max_concurrency: Requests that are worked on at once, each by a thread. More are answered with 429.
+        timeout_seconds: Until a request is answered with 504; TF Serving's default is 30 s.
+        cors: Whether replies allow scripts of any web page to read them. Off, as in TF Serving, because a server on
+            this machine is within reach of every page that its user opens.
+        metrics_path: Where Prometheus finds the metrics; None for nowhere.
+    """
+
+    max_request_bytes: int = 64 << 20
+    max_concurrency: int = 64
+    timeout_seconds: float = 30.0
+    cors: bool = False
+    metrics_path: str | None = None
+
+
+class RestApp:
+    """The application; made by :func:`make_app`."""
+
+    def __init__(self, models: Models, limits: RestLimits, metrics: Metrics) -> None:
+        self._models = models
+        self._limits = limits
+        self._metrics = metrics
+        self._free = threading.BoundedSemaphore(limits.max_concurrency)
+        self._threads = ThreadPoolExecutor(limits.max_concurrency, thread_name_prefix="rest")
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one connection scope of ASGI."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            reply = await self._reply(scope, receive)
+            if reply is not None:
+                await _send(send, reply, _CORS if self._limits.cors and reply.content_type == JSON else [])
+
+    def close(self) -> None:
+        """Take no more requests. Those that are worked on are finished."""
+        self._threads.shutdown(wait=False)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            phase = (await receive())["type"]
+            await send({"type": f"{phase}.complete"})
+            if phase == "lifespan.shutdown":
+                self.close()
+                return
+
+    async def _reply(self, scope: Message, receive: Receive) -> Reply | None:
+        """Return the reply; None if the client has gone."""
+        path, headers = scope["raw_path"].decode("latin-1"), dict(scope["headers"])
+        if path == self._limits.metrics_path:
+            return Reply(200, self._metrics.page().encode(), CONTENT_TYPE)
+        if not is_api(path):
+            return problem(404, f"Not Found: {path}")
+        if scope["method"] == "OPTIONS":
+            return _preflight(headers)
+        if scope["query_string"]:
+            path += "?" + scope["query_string"].decode("latin-1")
+        return await self._api(scope["method"], path, headers, receive)
+
+    async def _api(self, method: str, path: str, headers: Mapping[bytes, bytes], receive: Receive) -> Reply | None:
+        start = perf_counter()
+        model = api = ""
+        code = Code.OK
+        try:
+            target = parse(method, path)
+            model, api = target.model, target.action if target.action in OPERATIONS else ""
+            body = await receive_body(headers, receive, self._limits.max_request_bytes) if api else Body(b"")
+            reply = None if body is None else Reply(200, await self._answer(target, body))
+        except TooLargeError as error:
+            code, reply = Code.RESOURCE_EXHAUSTED, problem(413, str(error), close=True)
+        except ServingError as error:
+            code, reply = error.code, failure(error)
+        if reply is not None:
+            self._metrics.request(model, api, "REST", perf_counter() - start, code)
+        return reply
+
+    async def _answer(self, target: Target, body: Body) -> bytes:
+        if not self._free.acquire(blocking=False):
+            raise ServingError(
+                Code.RESOURCE_EXHAUSTED, f"More than {self._limits.max_concurrency} requests at once; try again later"
+            )
+        work = self._threads.submit(self._work, target, body)
+        # A request that ran out of time keeps its place until its thread is done: the limit is on threads.
+        work.add_done_callback(lambda _: self._free.release())
+        try:
+            async with asyncio.timeout(self._limits.timeout_seconds):
+                return await asyncio.wrap_future(work)
+        except TimeoutError as error:
+            raise ServingError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification") from error
+
+    def _work(self, target: Target, body: Body) -> bytes:
+        return answer(self._models, self._metrics, target, body.text(self._limits.max_request_bytes))
+
+
+def make_app(models: Models, limits: RestLimits, metrics: Metrics) -> RestApp:
+    """Return the REST API of a manager's models.
+
+    Args:
+        models: The manager.
+        limits: What to take on.
+        metrics: What to count requests with, and to show at ``limits.metrics_path``.
+    """
+    return RestApp(models, limits, metrics)
+
+
+def _preflight(headers: Mapping[bytes, bytes]) -> Reply:
+    if _WEB_ORIGIN.search(headers.get(b"origin", b"")):
+        return Reply(200, b"")
+    return failure(ServingError(Code.FAILED_PRECONDITION, "Origin header is missing in CORS preflight"))
+
+
+async def _send(send: Send, reply: Reply, extra: Headers) -> None:
+    headers = [
+        (b"content-type", reply.content_type.encode()),
+        (b"content-length", str(len(reply.body)).encode()),
+        *extra,
+        *([(b"connection", b"close")] if reply.close else []),
+    ]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

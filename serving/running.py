@@ -1,0 +1,115 @@
+"""The server that ``penstock serve`` started: recorded beside each ``models.config`` that it serves."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import psutil
+
+from penstock.errors import EnvironmentProblem
+from penstock.serving.model_config import ModelEntry, ModelsFile
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that was started.
+
+    Attributes:
+        pid: Its process.
+        started: When that process started, in seconds since 1970; a number may be used again, the pair is not.
+        kind: ``official`` or ``embedded``.
+        grpc: ``host:port`` of gRPC.
+        rest: ``http://host:port`` of REST.
+        configs: The ``models.config`` files that it serves, absolute.
+    """
+
+    pid: int
+    started: float
+    kind: str
+    grpc: str
+    rest: str
+    configs: tuple[str, ...]
+
+    @property
+    def alive(self) -> bool:
+        """Whether that very process still runs."""
+        try:
+            process = psutil.Process(self.pid)
+            return bool(process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - self.started) < 1)
+        except psutil.NoSuchProcess:
+            return False
+
+
+def record_file(config: Path) -> Path:
+    """Return the path of the record that belongs to a ``models.config``."""
+    return config.with_name(f"{config.name}.server")
+
+
+def describe_process(pid: int, kind: str, grpc: str, rest: str, configs: Sequence[Path]) -> RunningServer:
+    """Return the record of a process that runs."""
+    started = float(psutil.Process(pid).create_time())
+    return RunningServer(pid, started, kind, grpc, rest, tuple(str(config.absolute()) for config in configs))
+
+
+def record_server(server: RunningServer) -> None:
+    """Write the record beside each config; a later server's takes its place.
+
+    Raises:
+        EnvironmentProblem: A folder cannot be written.
+    """
+    for config in server.configs:
+        file = record_file(Path(config))
+        staged = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            staged.write_text(json.dumps(asdict(server), indent=1) + "\n", encoding="utf-8")
+            staged.replace(file)
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"the server's addresses cannot be recorded: {error.strerror or error}", where=str(file)
+            ) from error
+
+
+def forget_server(server: RunningServer) -> None:
+    """Remove the records of a server that has ended, and of no other."""
+    for config in server.configs:
+        if read_record(Path(config)) == server:
+            record_file(Path(config)).unlink(missing_ok=True)
+
+
+def running_server(config: Path) -> RunningServer | None:
+    """Return the server that serves a config and whose process is still there, or None."""
+    server = read_record(config)
+    return server if server is not None and server.alive else None
+
+
+def entries_beside(config: Path) -> list[ModelEntry]:
+    """Return what a server that runs with ``config`` serves in all: a reload replaces its whole config.
+
+    Raises:
+        ConfigError: A config is malformed.
+        EnvironmentProblem: One cannot be read.
+    """
+    server = running_server(config)
+    configs = [Path(each) for each in server.configs] if server is not None else [config]
+    return [entry for each in configs for entry in ModelsFile(each).read()]
+
+
+def read_record(config: Path) -> RunningServer | None:
+    """Return what is recorded beside a config, or None."""
+    try:
+        data = json.loads(record_file(config).read_bytes())
+        values = {field.name: data[field.name] for field in fields(RunningServer)}
+        return RunningServer(**{**values, "configs": tuple(values["configs"])})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EnvironmentProblem(
+            "the record of the running server cannot be read",
+            where=str(record_file(config)),
+            received=f"{type(error).__name__}: {error}",
+            hint="remove that file; 'penstock serve' writes it anew",
+        ) from error

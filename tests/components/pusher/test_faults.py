@@ -1,0 +1,82 @@
+"""A push that is killed, or finds the disk full, at any of its writes, flushes and renames.
+
+``benchmarks/kill_pusher.py`` does the same a thousand times, and kills from outside as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.components.pusher.entry import Entry
+from penstock.serving.manifest import verify
+from penstock.serving.versions import versions
+from tests.components.pusher.faults import Forks, forks
+from tests.components.pusher.racing import race
+from tests.components.pusher.reader import Reader
+
+
+@pytest.fixture(scope="module")
+def forking() -> Iterator[Forks]:
+    with forks() as started:
+        yield started
+
+
+def _config(base: Path) -> dict[str, Any]:
+    return {
+        "destination": {"directory": str(base)},
+        "labels": {"stable": "keep", "canary": "this"},
+        "batching": {"max_batch_size": 8},
+        "keep_versions": 2,
+    }
+
+
+def require_whole(base: Path) -> None:
+    """Fail unless every version is whole, and the config serves what is there."""
+    for name in versions(base).values():
+        verify(base / name)
+    entry = Entry("digits", str(base), base.parent / "models.config").read()
+    assert entry is not None
+    assert set(entry.labels.values()) <= set(entry.policy.versions) <= set(versions(base))
+
+
+def test_a_push_passes_many_points(forking: Forks, saved_model: Path, base: Path):
+    outcome = forking.push(saved_model, _config(base))
+    assert (outcome.error, outcome.killed, outcome.version) == (None, False, 1)
+    assert outcome.points > 40
+
+
+@pytest.mark.parametrize("fault", ["kill", "full disk"])
+def test_no_point_shows_half_a_version(forking: Forks, saved_model: Path, base: Path, fault: Any):
+    for _ in range(3):  # So that there is a label to keep, one to move, and a version to remove.
+        assert forking.push(saved_model, _config(base)).version
+    ended = 0
+    with Reader(base) as reader:
+        for at in range(1000):
+            outcome = forking.push(saved_model, _config(base), fault, at)
+            require_whole(base)
+            if outcome.killed or outcome.error is not None:
+                ended += 1
+                assert outcome.killed == (fault == "kill"), outcome
+                assert outcome.error is None or "No space left on device" in outcome.error
+                assert forking.push(saved_model, _config(base)).version, "the next push must not suffer"
+            if outcome.points <= at:
+                break
+    assert reader.complaints == []
+    assert ended > 25
+    assert reader.loaded >= set(versions(base))
+    if fault == "full disk":
+        assert [child.name for child in base.iterdir() if child.name.startswith(".staging-")] == []
+
+
+def test_of_16_processes_one_wins_each_version_and_the_others_are_told(saved_model: Path, base: Path):
+    result = race(saved_model, base, 16, 25)
+    assert result.others == []
+    assert result.winners == dict.fromkeys(range(1, 26), 1)
+    assert result.told == dict.fromkeys(range(1, 26), 15)
+    assert sorted(child.name for child in base.iterdir()) == sorted(map(str, range(1, 26)))
+    for version in range(1, 26):
+        verify(base / str(version))

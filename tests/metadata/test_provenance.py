@@ -1,0 +1,44 @@
+"""Where a version comes from."""
+
+import pytest
+
+from penstock.metadata.provenance import provenance, pushed_model
+from tests.metadata.lineage import Lineage
+
+
+@pytest.fixture
+def lineage(tmp_path):
+    return Lineage(tmp_path / "metadata.sqlite")
+
+
+def test_the_whole_story(lineage):
+    lineage.push(1, "d1", run="run1")
+    lineage.push(2, "d2", run="run2")
+    found = provenance(lineage.file, "d2", 2)
+    assert found is not None
+    assert (found.pipeline, found.pushed.run, found.pushed.step) == ("digits", "run2", "pusher")
+    assert found.model is not None
+    assert (found.model.step, found.model.artifact.properties["commit"]) == ("trainer", "abc123")
+    assert found.model.parameters == {"config": '{"epochs": 3, "steps": null}'}
+    assert [(made.artifact.uri, made.parameters["input_base"]) for made in found.data] == [("/data/1", "/raw")]
+    assert [made.artifact.type for made in found.findings] == ["ModelEvaluation", "ModelBlessing", "InferenceResult"]
+
+
+def test_the_same_model_pushed_twice_is_two_versions(lineage):
+    first, second = lineage.push(1, "d"), lineage.push(2, "d")
+    assert pushed_model(lineage.file, "d", 1) == first
+    assert pushed_model(lineage.file, "d", 2) == second
+    assert pushed_model(lineage.file, "d", 3) is None
+    assert provenance(lineage.file, "other", 1) is None
+
+
+def test_a_store_in_which_nothing_was_pushed(lineage):
+    lineage.made("examples", "run1", "Examples", "/data/1", {})
+    assert pushed_model(lineage.file, "d", 1) is None
+
+
+def test_a_pushed_model_whose_model_is_not_known(lineage):
+    lineage.made("pusher", "run1", "PushedModel", "/p", {"digest": "d", "pushed_version": "1"})
+    found = provenance(lineage.file, "d", 1)
+    assert found is not None
+    assert (found.model, found.ancestors, found.findings) == (None, (), ())

@@ -1,0 +1,152 @@
+"""``penstock request`` against servers over real sockets."""
+
+import json
+
+import pytest
+
+from penstock.errors import ConfigError, EnvironmentProblem, PenstockError
+from penstock.pipelines.models.rows import body_of
+from tests.pipelines.models.command import invoke
+from tests.serving.fake_server import closing_server, free_port, http_server
+
+ROWS = '[{"x": 0.1, "text": "a"}]'
+
+
+def test_rows_from_standard_input_over_grpc(server):
+    with server.running() as grpc:
+        answer = invoke("request", "digits", "--grpc", grpc, "--version", 1, input=ROWS)
+    assert (answer.exit_code, json.loads(answer.stdout)) == (0, [{"text": "a", "y": 0.1}])
+
+
+def test_rows_from_a_file_over_rest(tmp_path):
+    (tmp_path / "rows.json").write_text('{"x": 1}\n{"x": 2}\n')
+    with http_server((200, '{"predictions": [1.5, 2.5]}')) as (url, asked):
+        answer = invoke(
+            "request", "digits", tmp_path / "rows.json", "--rest", url, "--label", "stable", "--signature", "s"
+        )
+    assert json.loads(answer.stdout) == [1.5, 2.5]
+    body = {"signature_name": "s", "instances": [{"x": 1}, {"x": 2}]}
+    assert asked == [("POST", "/v1/models/digits/labels/stable:predict", body)]
+
+
+def test_the_server_that_serve_recorded(base, running):
+    running()
+    answer = invoke("request", "digits", "--method", "status", "--retries", 0)
+    assert "no server can be reached at http://127.0.0.1:1" in str(answer.exception)
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("classify", [[["high", 0.5]]]),
+        ("regress", [0.5]),
+        ("status", [{"version": 1, "state": "AVAILABLE", "code": "OK", "message": ""}]),
+    ],
+)
+def test_other_methods(server, method, told):
+    with server.running() as grpc:
+        answer = invoke("request", "digits", "--grpc", grpc, "--method", method, "--version", 1, input='[{"x": 0.5}]')
+    assert json.loads(answer.stdout) == told
+
+
+def test_metadata(server):
+    with server.running() as grpc:
+        answer = invoke("request", "digits", "--grpc", grpc, "--method", "metadata")
+    assert json.loads(answer.stdout)["model_spec"]["version"] == "2"
+
+
+def test_an_unknown_label_is_told_in_the_servers_words(server):
+    with server.running() as grpc:
+        answer = invoke("request", "digits", "--grpc", grpc, "--label", "no", input=ROWS)
+    assert isinstance(answer.exception, PenstockError)
+    assert str(answer.exception) == (
+        "the server refused: Unrecognized servable version label: no\n  received: INVALID_ARGUMENT"
+    )
+
+
+def test_a_request_that_fits_no_signature_is_told_what_they_take():
+    definition = {
+        "predict": {"inputs": {"y": {}, "image": {}}},
+        "serving_default": {"inputs": {"examples": {}}},
+        "__saved_model_init_op": {"inputs": {}},
+    }
+    metadata = {"model_spec": {}, "metadata": {"signature_def": {"signature_def": definition}}}
+    answers = (400, '{"error": "JSON object: does not have named input: x"}'), (200, json.dumps(metadata))
+    with http_server(*answers) as (url, _):
+        answer = invoke("request", "digits", "--rest", url, input=ROWS)
+    assert str(answer.exception) == (
+        "the server refused: JSON object: does not have named input: x\n"
+        "  received: INVALID_ARGUMENT\n"
+        "  expected: what a signature of digits takes: predict(image, y), serving_default(examples)\n"
+        "  next: choose another with --signature"
+    )
+
+
+def test_an_unreachable_server(server):
+    answer = invoke("request", "digits", "--grpc", f"127.0.0.1:{free_port()}", "--retries", 0, input=ROWS)
+    assert isinstance(answer.exception, EnvironmentProblem)
+    assert "no server can be reached" in str(answer.exception)
+
+
+def test_a_server_that_dies_in_the_middle():
+    with closing_server() as grpc:
+        answer = invoke("request", "digits", "--grpc", grpc, "--retries", 0, "--timeout", 5, input=ROWS)
+    assert isinstance(answer.exception, EnvironmentProblem)
+    assert "ended the connection before it had answered" in str(answer.exception)
+
+
+def test_no_server_is_known(base):
+    answer = invoke("request", "digits", input=ROWS)
+    assert "no server that serves digits is known here" in str(answer.exception)
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "columns"),
+    [
+        ("[1, 2]", [1, 2], None),
+        ('{"x": 1}', [{"x": 1}], None),
+        ('{"x": 1}\n\n{"x": 2}\n', [{"x": 1}, {"x": 2}], None),
+        ('{"instances": [1]}', [1], None),
+        ('{"examples": [{"x": 1}]}', [{"x": 1}], None),
+        ('{"inputs": {"x": [1]}}', None, {"x": [1]}),
+        ('{"inputs": 1, "instances": 2}', [{"inputs": 1, "instances": 2}], None),
+        ("3", [3], None),
+    ],
+)
+def test_ways_to_write_rows(text, rows, columns):
+    body = body_of(text, "rows.json")
+    assert (body.rows, body.columns) == (rows, columns)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "rows.json: there are no rows"),
+        ("[]", "rows.json: there are no rows"),
+        ("{", "rows.json: the rows are no JSON: Expecting property name"),
+        ('[\n{"x": 1},\n]', "rows.json: the rows are no JSON: "),
+        ('{"x": 1}\n{"x": \n', "rows.json, row 2: the rows are no JSON: Expecting value"),
+        ('{"instances": 1}', "rows.json: the rows are no list"),
+    ],
+)
+def test_rows_that_are_none(text, message):
+    with pytest.raises(ConfigError) as raised:
+        body_of(text, "rows.json")
+    assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[1]", "row 1 is no object of features"), ('{"inputs": [1]}', "classify and regress take rows")],
+)
+def test_examples_that_are_none(text, message):
+    with pytest.raises(ConfigError, match=message):
+        body_of(text, "rows.json").examples()
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "there is no such file of rows"), (b"\xff", "no UTF-8 text")])
+def test_a_file_that_cannot_be_read(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "rows.json").write_bytes(content)
+    answer = invoke("request", "digits", tmp_path / "rows.json", "--rest", "http://127.0.0.1:1")
+    assert message in str(answer.exception)

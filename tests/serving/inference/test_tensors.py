@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tensorflow.core.framework import tensor_pb2
+
+from penstock.serving.inference.tensors import data_type_name, fill, strings, to_array
+
+NUMBERS = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16")
+FIELDS = ("float_val", "double_val", "int_val", "int64_val", "uint32_val", "uint64_val", "half_val", "bool_val")
+
+
+def proto_of(number: int, shape: tuple[int, ...], **fields: Any) -> Any:
+    proto = tensor_pb2.TensorProto(dtype=number, **fields)
+    for size in shape:
+        proto.tensor_shape.dim.add(size=size)
+    return proto
+
+
+def by_tensorflow(proto: Any) -> Any:
+    """Read the message with ``Tensor::FromProto`` itself, which is behind this operation."""
+    import tensorflow as tf
+
+    return tf.io.parse_tensor(proto.SerializeToString(), tf.as_dtype(proto.dtype)).numpy()
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 64, 1000])
+@pytest.mark.parametrize("as_content", [False, True])
+@pytest.mark.parametrize("name", [*NUMBERS, "bool", "complex64", "complex128"])
+def test_there_and_back_as_tensorflow_does_it(name: str, size: int, *, as_content: bool) -> None:
+    import tensorflow as tf
+
+    values = (np.arange(size * 2).reshape(size, 2) - size).astype(name)
+    proto = tensor_pb2.TensorProto()
+    fill(proto, values, as_content=as_content)
+    assert bool(proto.tensor_content) == (as_content and size > 0)
+    for answer in (to_array(proto), tf.make_ndarray(proto), by_tensorflow(proto)):
+        assert answer.dtype == values.dtype
+        assert np.array_equal(answer, values)
+
+
+def test_bfloat16() -> None:
+    import ml_dtypes
+
+    values = np.array([1.5, -2], ml_dtypes.bfloat16)
+    proto = tensor_pb2.TensorProto()
+    fill(proto, values)
+    assert list(proto.half_val) == [16320, 49152]
+    assert to_array(proto).tolist() == by_tensorflow(proto).tolist() == [1.5, -2.0]
+
+
+@pytest.mark.parametrize("as_content", [False, True])
+def test_strings_are_bytes(*, as_content: bool) -> None:
+    proto = tensor_pb2.TensorProto()
+    fill(proto, np.array([["a", b"\xff"]], object), as_content=as_content)
+    assert list(proto.string_val) == [b"a", b"\xff"]
+    assert to_array(proto).tolist() == [[b"a", b"\xff"]]
+    fill(proto := tensor_pb2.TensorProto(), np.array(["é"]))
+    assert to_array(proto).tolist() == ["é".encode()]
+
+
+@pytest.mark.parametrize("length", [1, 127, 128, 300])
+def test_strings_in_content(length: int) -> None:
+    import tensorflow as tf
+
+    values = [b"x" * length, b""]
+    sent = tensor_pb2.TensorProto.FromString(tf.io.serialize_tensor(tf.constant(values)).numpy())
+    content = bytearray()
+    for value in values:
+        content += bytes([len(value) & 127 | 128, len(value) >> 7]) if len(value) > 127 else bytes([len(value)])
+    sent.tensor_content, sent.string_val[:] = bytes(content) + b"".join(values), []
+    assert to_array(sent).tolist() == by_tensorflow(sent).tolist() == values
+
+
+@given(
+    number=st.sampled_from([1, 2, 3, 4, 5, 6, 9, 17, 22, 23]),
+    shape=st.lists(st.integers(0, 4), max_size=3),
+    values=st.lists(st.integers(0, 127), max_size=80),
+)
+def test_reads_what_tensorflow_reads(number: int, shape: list[int], values: list[int]) -> None:
+    proto = proto_of(number, tuple(shape))
+    for field in FIELDS:
+        getattr(proto, field).extend([bool(v) for v in values] if field == "bool_val" else values)
+    expected = by_tensorflow(proto)
+    answer = to_array(proto)
+    assert (answer.dtype, answer.shape) == (expected.dtype, expected.shape)
+    assert np.array_equal(answer, expected)
+
+
+def test_small_integers_are_cut_to_size() -> None:
+    proto = proto_of(6, (2,), int_val=[300, -129])
+    assert to_array(proto).tolist() == by_tensorflow(proto).tolist() == [44, 127]
+
+
+def test_many_values_share_no_copy_of_each_number() -> None:
+    values = np.arange(1000, dtype=np.float32)
+    proto = proto_of(1, (1000,), float_val=values, double_val=[1.0], int_val=[2], string_val=[b"x"])
+    assert np.array_equal(to_array(proto), values)
+
+
+@pytest.mark.parametrize(
+    ("proto", "message"),
+    [
+        (proto_of(0, (1,)), "tensors of type 0 are not supported"),
+        (proto_of(20, (1,)), "tensors of type 20 are not supported"),
+        (proto_of(1, (-1,)), r"no tensor has the shape \[-1\]"),
+        (proto_of(1, (-1, -1)), r"no tensor has the shape \[-1, -1\]"),
+        (proto_of(1, (1 << 62, 1 << 62)), "no tensor has the shape"),
+        (proto_of(1, (1 << 40,)), "no tensor has the shape"),
+        (proto_of(1, (2,), tensor_content=b"123"), "3 bytes are not 2 values of type float"),
+        (proto_of(7, (2,), tensor_content=b"\x01\x01a"), "3 bytes are not 2 strings"),
+        (proto_of(7, (1,), tensor_content=b"\x80"), "the bytes end within a number"),
+    ],
+)
+def test_what_is_no_tensor(proto: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        to_array(proto)
+
+
+def test_an_array_that_no_tensor_can_hold() -> None:
+    with pytest.raises(ValueError, match=r"an array of datetime64\[D\] is no tensor"):
+        fill(tensor_pb2.TensorProto(), np.array(["2026-01-01"], "datetime64[D]"))
+
+
+def test_names_of_types() -> None:
+    assert data_type_name(np.zeros(1, np.float32)) == "DT_FLOAT"
+    assert data_type_name(strings([b"a"])) == "DT_STRING"

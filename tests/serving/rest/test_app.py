@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from penstock.serving.errors import Code, ServingError
+from penstock.serving.metrics import Metrics
+from penstock.serving.rest.app import RestApp, RestLimits, make_app
+from tests.serving.rest.fakes import FLOAT, FakeModel, FakeModels, half_plus_two
+
+_PREDICT = "/v1/models/m:predict"
+_BODY = b'{"instances": [1, 3]}'
+_ORIGIN = {"origin": "https://example.org"}
+
+
+class Client:
+    """Calls an application as a server does, one event loop a call."""
+
+    def __init__(self, limits: RestLimits, **models: FakeModel) -> None:
+        self.metrics = Metrics()
+        self.app: RestApp = make_app(FakeModels(**models), limits, self.metrics)
+
+    def ask(self, method: str, path: str, *chunks: bytes, headers: Mapping[str, str] | None = None) -> Any:
+        return asyncio.run(self.call(method, path, *chunks, headers=headers))
+
+    async def call(self, method: str, path: str, *chunks: bytes, headers: Mapping[str, str] | None = None) -> Any:
+        """Return status, headers and body; None if nothing was sent."""
+        sent: list[Any] = []
+        left = [{"type": "http.request", "body": c, "more_body": True} for c in chunks]
+        left.append({"type": "http.request", "body": b"", "more_body": False})
+
+        async def receive() -> Any:
+            return left.pop(0)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        raw, _, query = path.partition("?")
+        scope = {
+            "type": "http",
+            "method": method,
+            "raw_path": raw.encode(),
+            "query_string": query.encode(),
+            "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
+        }
+        if chunks == (b"gone",):
+            left[0] = {"type": "http.disconnect"}
+        await self.app(scope, receive, send)
+        if not sent:
+            return None
+        start, body = sent
+        return start["status"], {n.decode(): v.decode() for n, v in start["headers"]}, body["body"]
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    client = Client(RestLimits(max_request_bytes=100), m=FakeModel(half_plus_two, {"x": FLOAT}))
+    yield client
+    client.app.close()
+
+
+def _failing(error: Exception, limits: RestLimits | None = None) -> Client:
+    def function(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        raise error
+
+    return Client(limits or RestLimits(), m=FakeModel(function, {"x": FLOAT}))
+
+
+def test_predict(client: Client) -> None:
+    status, headers, body = client.ask("POST", _PREDICT, _BODY[:7], _BODY[7:])
+    assert (status, body) == (200, b'{\n    "predictions": [2.5, 3.5\n    ]\n}')
+    assert headers == {"content-type": "application/json", "content-length": str(len(body))}
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (Code.INVALID_ARGUMENT, 400), (Code.FAILED_PRECONDITION, 400), (Code.OUT_OF_RANGE, 400),
+        (Code.UNAUTHENTICATED, 401), (Code.PERMISSION_DENIED, 403), (Code.NOT_FOUND, 404), (Code.ALREADY_EXISTS, 409),
+        (Code.ABORTED, 409), (Code.RESOURCE_EXHAUSTED, 429), (Code.CANCELLED, 499), (Code.UNKNOWN, 500),
+        (Code.INTERNAL, 500), (Code.DATA_LOSS, 500), (Code.UNIMPLEMENTED, 501), (Code.UNAVAILABLE, 503),
+        (Code.DEADLINE_EXCEEDED, 504),
+    ],
+)  # fmt: skip
+def test_the_status_of_each_code(code: Code, status: int) -> None:
+    client = _failing(ServingError(code, 'it is "bad"'))
+    found, headers, body = client.ask("POST", _PREDICT, _BODY)
+    assert (found, headers["content-type"]) == (status, "application/json")
+    assert body == b'{\n    "error": "it is \\"bad\\""\n}'
+    assert f'model_name="m",status="{code.name}"' in client.metrics.page()
+
+
+def test_what_nobody_foresaw_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        status, _, body = _failing(KeyError("secret")).ask("POST", _PREDICT, _BODY)
+    assert (status, json.loads(body)) == (500, {"error": "Internal error: KeyError; see the server's log"})
+    assert "a predict request for model 'm' failed" in caplog.text
+    assert "secret" in caplog.text
+
+
+def test_a_request_that_takes_too_long() -> None:
+    release, started = threading.Event(), threading.Event()
+
+    def slow(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        started.set()
+        release.wait()
+        return half_plus_two(inputs)
+
+    client = Client(RestLimits(timeout_seconds=0.01, max_concurrency=1), m=FakeModel(slow, {"x": FLOAT}))
+    status, _, body = client.ask("POST", _PREDICT, _BODY)
+    assert (status, json.loads(body)) == (504, {"error": "Timed out waiting for notification"})
+    started.wait()
+    status, _, body = client.ask("POST", _PREDICT, _BODY)
+    assert (status, json.loads(body)) == (429, {"error": "More than 1 requests at once; try again later"})
+    release.set()
+    client.app.close()
+
+
+def test_more_requests_than_are_worked_on_at_once() -> None:
+    release, started = threading.Event(), threading.Event()
+
+    def slow(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        started.set()
+        release.wait()
+        return half_plus_two(inputs)
+
+    client = Client(RestLimits(max_concurrency=1), m=FakeModel(slow, {"x": FLOAT}))
+
+    async def both() -> tuple[Any, Any]:
+        first = asyncio.create_task(client.call("POST", _PREDICT, _BODY))
+        await asyncio.to_thread(started.wait)
+        second = await client.call("POST", _PREDICT, _BODY)
+        release.set()
+        return await first, second
+
+    first, second = asyncio.run(both())
+    assert (first[0], second[0]) == (200, 429)
+    assert client.ask("POST", _PREDICT, _BODY)[0] == 200
+
+
+@pytest.mark.parametrize("chunks", [(b" " * 101,), (b" " * 60, b" " * 60)])
+def test_a_body_that_is_too_large(client: Client, chunks: tuple[bytes, ...]) -> None:
+    status, headers, body = client.ask("POST", _PREDICT, *chunks)
+    assert (status, json.loads(body)) == (413, {"error": "The request's body is larger than 100 bytes"})
+    assert headers["connection"] == "close"
+    assert 'model_name="m",status="RESOURCE_EXHAUSTED"' in client.metrics.page()
+
+
+def test_a_client_that_has_gone(client: Client) -> None:
+    assert client.ask("POST", _PREDICT, b"gone") is None
+    assert client.metrics.page() == "\n"
+
+
+def test_replies_may_be_read_by_web_pages_if_that_is_wanted() -> None:
+    client = Client(RestLimits(cors=True, metrics_path="/m"), m=FakeModel(half_plus_two, {"x": FLOAT}))
+    for method, path, chunks in (("OPTIONS", _PREDICT, []), ("POST", _PREDICT, [_BODY]), ("GET", "/v1/x", [])):
+        _, headers, _ = client.ask(method, path, *chunks, headers=_ORIGIN)
+        assert headers["access-control-allow-origin"] == "*"
+        assert headers["access-control-allow-methods"] == "POST, GET"
+        assert headers["access-control-allow-headers"] == "Content-Type"
+    assert "access-control-allow-origin" not in client.ask("GET", "/m", headers=_ORIGIN)[1]
+
+
+def test_no_metrics_unless_they_are_wanted(client: Client) -> None:
+    status, _, body = client.ask("GET", "/monitoring/prometheus/metrics")
+    assert (status, json.loads(body)) == (404, {"error": "Not Found: /monitoring/prometheus/metrics"})
+
+
+def test_status_and_labels(client: Client) -> None:
+    assert json.loads(client.ask("GET", "/v1/models/m/labels/any")[2])["model_version_status"][0]["version"] == "1"
+    assert client.ask("POST", "/v1/models/m/labels/stable:predict", _BODY)[0] == 200
+    assert client.ask("GET", "/v1/models/m?x")[0] == 404
+
+
+def test_the_end_of_the_server_ends_its_threads(client: Client) -> None:
+    sent: list[Any] = []
+    left = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> Any:
+        return left.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    asyncio.run(client.app({"type": "lifespan"}, receive, send))
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
