@@ -10,6 +10,9 @@ from pathlib import Path
 
 from penstock.errors import EnvironmentProblem
 
+ROLLBACK = "rollback"
+"""The kind of a move that goes back; see :class:`LabelMove`."""
+
 
 @dataclass(frozen=True)
 class LabelMove:
@@ -78,24 +81,38 @@ def read_moves(config: Path, model: str) -> list[LabelMove]:
 
 
 def version_before(config: Path, model: str, label: str, current: int) -> int | None:
-    """Return the version that a label pointed to before ``current``; None when that is not known.
+    """Return the version that a rollback of a label goes to; None when that is not known.
 
-    A rollback takes moves back: a second one goes further back, not forth again.
+    One rollback after the other walks back: what a rollback left is not gone to again.
     """
     way: list[int] = []
     for move in read_moves(config, model):
         if move.label != label:
             continue
-        if not way and move.before is not None:
+        if move.kind == ROLLBACK:
+            way = _walked_back(way, move.after)
+            continue
+        if move.before is not None and way[-1:] != [move.before]:
             way.append(move.before)
-        if move.kind == "rollback" and move.after in way:
-            del way[len(way) - way[::-1].index(move.after) :]
-        elif way[-1:] != [move.after]:
-            way.append(move.after)
+        way.append(move.after)
     if way[-1:] == [current]:
-        return way[-2] if len(way) > 1 else None
-    # A move that nobody recorded has come after the last one that somebody did.
+        way.pop()
+    # Otherwise a move that nobody recorded has come after the last one that somebody did.
     return way[-1] if way else None
+
+
+def named_versions(config: Path, model: str) -> set[int]:
+    """Return all versions that labels of a model have ever named."""
+    moves = read_moves(config, model)
+    return {version for move in moves for version in (move.before, move.after) if version is not None}
+
+
+def _walked_back(way: list[int], version: int) -> list[int]:
+    """Return the way up to ``version``; one that is not on it takes the place of the last."""
+    earlier = way[:-1]
+    while earlier and earlier[-1] != version:
+        earlier.pop()
+    return earlier or [*way[:-1], version]
 
 
 def _ends_a_line(file: Path) -> bool:

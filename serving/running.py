@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import psutil
 
 from penstock.errors import EnvironmentProblem
 from penstock.serving.model_config import ModelEntry, ModelsFile
+from penstock.serving.places import is_generated
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class RunningServer:
         grpc: ``host:port`` of gRPC.
         rest: ``http://host:port`` of REST.
         configs: The ``models.config`` files that it serves, absolute.
+        plain: Name → base path of the models that it serves, in their newest version, without standing in a config.
     """
 
     pid: int
@@ -33,6 +35,7 @@ class RunningServer:
     grpc: str
     rest: str
     configs: tuple[str, ...]
+    plain: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def alive(self) -> bool:
@@ -49,10 +52,19 @@ def record_file(config: Path) -> Path:
     return config.with_name(f"{config.name}.server")
 
 
-def describe_process(pid: int, kind: str, grpc: str, rest: str, configs: Sequence[Path]) -> RunningServer:
-    """Return the record of a process that runs."""
-    started = float(psutil.Process(pid).create_time())
-    return RunningServer(pid, started, kind, grpc, rest, tuple(str(config.absolute()) for config in configs))
+def describe_process(
+    pid: int, kind: str, grpc: str, rest: str, configs: Sequence[Path], plain: Sequence[ModelEntry] = ()
+) -> RunningServer:
+    """Return the record of a process that runs; ``plain`` are the models that stand in none of its configs."""
+    return RunningServer(
+        pid=pid,
+        started=float(psutil.Process(pid).create_time()),
+        kind=kind,
+        grpc=grpc,
+        rest=rest,
+        configs=tuple(str(config.absolute()) for config in configs),
+        plain={entry.name: entry.base_path for entry in plain},
+    )
 
 
 def record_server(server: RunningServer) -> None:
@@ -86,23 +98,31 @@ def running_server(config: Path) -> RunningServer | None:
     return server if server is not None and server.alive else None
 
 
-def entries_beside(config: Path) -> list[ModelEntry]:
-    """Return what a server that runs with ``config`` serves in all: a reload replaces its whole config.
+def entries_of(server: RunningServer) -> list[ModelEntry]:
+    """Return what a server serves in all: a reload replaces its whole config.
 
     Raises:
         ConfigError: A config is malformed.
         EnvironmentProblem: One cannot be read.
     """
+    # A hand-written file beside a base path is not what the server was started with.
+    configs = [config for config in map(Path, server.configs) if is_generated(config)]
+    listed = [entry for config in configs for entry in ModelsFile(config).read()]
+    names = {entry.name for entry in listed}
+    return [*listed, *(ModelEntry(name, base) for name, base in server.plain.items() if name not in names)]
+
+
+def entries_beside(config: Path) -> list[ModelEntry]:
+    """Return what a server that runs with ``config`` serves in all, as :func:`entries_of`."""
     server = running_server(config)
-    configs = [Path(each) for each in server.configs] if server is not None else [config]
-    return [entry for each in configs for entry in ModelsFile(each).read()]
+    return entries_of(server) if server is not None else list(ModelsFile(config).read())
 
 
 def read_record(config: Path) -> RunningServer | None:
     """Return what is recorded beside a config, or None."""
     try:
         data = json.loads(record_file(config).read_bytes())
-        values = {field.name: data[field.name] for field in fields(RunningServer)}
+        values = {each.name: data[each.name] for each in fields(RunningServer)}
         return RunningServer(**{**values, "configs": tuple(values["configs"])})
     except FileNotFoundError:
         return None

@@ -58,7 +58,9 @@ def versions_match_the_lock() -> Iterator[Finding]:
         yield Finding("lock", "warning", "requirements/lock.txt is not beside this installation", remedy)
         return
     locked = read_lock(_LOCK.read_text(encoding="utf-8"))
-    installed = {_normal(dist.metadata["Name"]): dist.version for dist in metadata.distributions()}
+    # What comes first on the path is what is imported; setuptools puts copies of its own at the path's end.
+    found = reversed(list(metadata.distributions()))
+    installed = {_normal(dist.metadata["Name"]): dist.version for dist in found}
     missing = sorted(name for name in locked if name not in installed)
     other = [f"{name} {installed[name]} (lock: {v})" for name, v in locked.items() if installed.get(name, v) != v]
     if missing:

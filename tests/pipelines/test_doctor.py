@@ -1,5 +1,6 @@
 """The checks of the machine, each with its remedy."""
 
+import sys
 from importlib import metadata
 
 import pytest
@@ -36,6 +37,16 @@ def test_lock_lines():
 
 
 def test_this_environment_matches_the_lock():
+    finding = only(checks.versions_match_the_lock)
+    assert finding.level == "ok", finding.message
+
+
+def test_what_comes_first_on_the_path_counts(monkeypatch, tmp_path):
+    """As where setuptools has put its own copies of packages at the path's end."""
+    copy = tmp_path / "packaging-0.1.dist-info"
+    copy.mkdir()
+    (copy / "METADATA").write_text("Metadata-Version: 2.1\nName: packaging\nVersion: 0.1\n")
+    monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path)])
     finding = only(checks.versions_match_the_lock)
     assert finding.level == "ok", finding.message
 
