@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import platform
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penstock.components.trainer import durable
 from penstock.components.trainer.verdict import Verdict
 from penstock.version import __version__
 
@@ -224,12 +224,7 @@ def _write_json(path: Path, data: Any) -> None:
     text = _json(data, odd, indent=2)
     if odd:
         _log.warning("%s: JSON has no NaN and no infinity; as text: %s", path.name, ", ".join(odd))
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
+    durable.write_beside(path, lambda partial: partial.write_text(f"{text}\n", encoding="utf-8"))
 
 
 def _json(data: Any, odd: list[str] | None = None, *, indent: int | None = None) -> str:
