@@ -18,6 +18,7 @@ from benchmarks.serving_models import NAME
 from benchmarks.serving_processes import ServerProcess
 from penstock.components.pusher.publish import publish
 from penstock.serving.client import Client
+from penstock.serving.versions import versions
 
 CLIENTS = 8
 LABEL = "stable"
@@ -39,7 +40,7 @@ class Place:
 
     def publish_next(self) -> float:
         """Publish a version and return the seconds from then until the server has it AVAILABLE."""
-        published = publish(self.models[len(list(self.base.iterdir())) % 2], self.base, "next")
+        published = publish(self.models[len(versions(self.base)) % 2], self.base, "next")
         began = time.perf_counter()
         with Client(grpc=self.server.address) as client:
             client.wait_available(NAME, published.version, 60, sleep=lambda _: time.sleep(_LOOK_SECONDS))

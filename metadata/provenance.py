@@ -68,25 +68,41 @@ def pushed_model(sqlite: Path, digest: str, version: int) -> int | None:
         digest: Digest of the version's manifest.
         version: Its number: the same model may have been pushed twice.
     """
-    with explained(sqlite):
-        artifact = _find(open_store(sqlite), digest, version)
-    return None if artifact is None else int(artifact.id)
+    return _found(sqlite, {"digest": digest, "pushed_version": str(version)})
 
 
-def provenance(sqlite: Path, digest: str, version: int) -> Provenance | None:
-    """Return where a version comes from, or None where the store does not know it; arguments as above."""
+def pushed_to(sqlite: Path, model: str, version: int, destination: str) -> int | None:
+    """Return the id of the PushedModel artifact of a version by where it was pushed to, or None.
+
+    Args:
+        sqlite: The store's file.
+        model: The model's name on the server.
+        version: The version.
+        destination: Its path or URL.
+    """
+    return _found(sqlite, {"model_name": model, "pushed_version": str(version), "pushed_destination": destination})
+
+
+def provenance(sqlite: Path, artifact: int) -> Provenance:
+    """Return where a version comes from.
+
+    Args:
+        sqlite: The store's file.
+        artifact: Id of its PushedModel.
+    """
     with explained(sqlite):
         store = open_store(sqlite)
-        pushed = _find(store, digest, version)
-        return None if pushed is None else _Lineage(store, sqlite).of(pushed)
+        (pushed,) = store.get_artifacts_by_id([artifact])
+        return _Lineage(store, sqlite).of(pushed)
 
 
-def _find(store: Any, digest: str, version: int) -> Any:
-    known = {found.name for found in store.get_artifact_types()}
-    for artifact in store.get_artifacts_by_type(PUSHED_MODEL) if PUSHED_MODEL in known else ():
-        properties = scalar_properties(artifact)
-        if properties.get("digest") == digest and properties.get("pushed_version") == str(version):
-            return artifact
+def _found(sqlite: Path, properties: Mapping[str, str]) -> int | None:
+    with explained(sqlite):
+        store = open_store(sqlite)
+        known = {found.name for found in store.get_artifact_types()}
+        for artifact in store.get_artifacts_by_type(PUSHED_MODEL) if PUSHED_MODEL in known else ():
+            if properties.items() <= scalar_properties(artifact).items():
+                return int(artifact.id)
     return None
 
 

@@ -96,12 +96,13 @@ def _channel(channels: Sequence[Any]) -> Any:
 
 def _resolver(step: Step, config: ResolverConfig) -> Any:
     from tfx.dsl.components.common.resolver import Resolver
-    from tfx.dsl.input_resolution.strategies.latest_artifact_strategy import LatestArtifactStrategy
     from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
     from tfx.types import standard_artifacts
     from tfx.types.channel import Channel
 
-    strategies = {"latest": LatestArtifactStrategy, "latest_blessed": LatestBlessedModelStrategy}
+    from penstock.pipelines.latest_artifacts import LatestArtifacts
+
+    strategies = {"latest": LatestArtifacts, "latest_blessed": LatestBlessedModelStrategy}
     channels = {name: Channel(type=getattr(standard_artifacts, port.type)) for name, port in config.outputs().items()}
     return Resolver(strategy_class=strategies[config.strategy], **channels).with_id(step.name)
 

@@ -31,7 +31,8 @@ class ResolverConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     strategy: Literal["latest", "latest_blessed"] = Field(
-        description="latest: the newest artifact of each type. latest_blessed: the newest model that was blessed."
+        description="latest: the newest artifact of each type; of PushedModels, the newest that was "
+        "pushed. latest_blessed: the newest model that was blessed."
     )
     artifacts: dict[str, ArtifactName] = Field(
         default_factory=dict, description="Output name → artifact type. Only for latest."

@@ -204,15 +204,6 @@ def _invalid(message: str) -> ServingError:
     return ServingError(Code.INVALID_ARGUMENT, message)
 
 
-def is_generated(config: Path) -> bool:
-    """Whether a file is there and begins as those that we generate."""
-    try:
-        with config.open(encoding="utf-8", errors="replace") as stream:
-            return stream.readline().startswith(GENERATED)
-    except OSError:
-        return False
-
-
 class ModelsFile:
     """A ``models.config`` that we generate; several processes may change it at the same time.
 

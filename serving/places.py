@@ -7,7 +7,6 @@ given the base path alone would believe that nobody serves its versions.
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +56,8 @@ def config_of(base: Path) -> Path:
 def point_to_config(base: Path, config: Path) -> None:
     """Let a base path name its ``models.config``; one that lies beside its folder needs no pointer.
 
+    Called while :func:`changing` holds the config.
+
     Raises:
         EnvironmentProblem: The base path cannot be written.
     """
@@ -68,7 +69,8 @@ def point_to_config(base: Path, config: Path) -> None:
         text = f"{config.absolute()}\n"
         if file.is_file() and file.read_text(encoding="utf-8", errors="replace") == text:
             return
-        staged = base / f"{POINTER}.{uuid.uuid4().hex}"
+        # One name, because the config's lock is held; what a killed process left there is written over.
+        staged = base / f"{POINTER}.new"
         try:
             staged.write_text(text, encoding="utf-8")
             staged.replace(file)
@@ -92,6 +94,26 @@ def is_generated(config: Path) -> bool:
         return False
 
 
+def lock_file(config: Path) -> Path:
+    """Return the file that :func:`changing` locks, made when missing.
+
+    Raises:
+        EnvironmentProblem: The config's folder cannot be written.
+    """
+    lock = config.with_name(f".{config.name}.push-lock")
+    try:
+        config.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{config} cannot be written: {error.strerror}",
+            received=str(error.filename or config.parent),
+            expected="a folder that can be written",
+            hint="check its owner, its permissions and its free space, or choose another `destination.config`",
+        ) from error
+    return lock
+
+
 @contextmanager
 def changing(config: Path, timeout: float) -> Iterator[None]:
     """Keep pushes, promotions, rollbacks and prunings of one config apart: two at once would undo each other's work.
@@ -105,7 +127,7 @@ def changing(config: Path, timeout: float) -> Iterator[None]:
     Raises:
         EnvironmentProblem: Another process holds it all that time, or the config's folder cannot be written.
     """
-    lock = portalocker.Lock(_lock_file(config), "a", timeout=timeout)
+    lock = portalocker.Lock(lock_file(config), "a", timeout=timeout)
     try:
         lock.acquire()
     except portalocker.LockException as error:
@@ -120,21 +142,6 @@ def changing(config: Path, timeout: float) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _lock_file(config: Path) -> Path:
-    lock = config.with_name(f".{config.name}.push-lock")
-    try:
-        config.parent.mkdir(parents=True, exist_ok=True)
-        lock.touch()
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"{config} cannot be written: {error.strerror}",
-            received=str(error.filename or config.parent),
-            expected="a folder that can be written",
-            hint="check its owner, its permissions and its free space, or choose another `destination.config`",
-        ) from error
-    return lock
 
 
 def _unreadable(file: Path, received: str) -> EnvironmentProblem:

@@ -145,7 +145,8 @@ class PusherConfig(Options):
     labels: dict[Label, LabelValue] = Field(
         default={},
         description="Label → `this` version (also `latest`), `keep` (where it is; this version if it is nowhere) or "
-        "the number of a version. Labels that are not named here stay where they are.",
+        "the number of a version. Labels that are not named here stay where they are. Where labels are used, the "
+        "labelled versions and the one just pushed are served, no other.",
     )
     warmup: WarmUp | None = Field(
         default=None, description="Warm-up requests, made of the rows of input `examples`. Default: the model's own."
@@ -156,8 +157,8 @@ class PusherConfig(Options):
     wait_until_available: Duration | None = Field(
         default=None,
         description="Wait so long, such as 60s or 5m, until the server has the version AVAILABLE: the one of "
-        "`tf_serving`, or the one that `penstock serve` started. Default: 60s where labels are used and a server "
-        "runs, no wait otherwise.",
+        "`tf_serving`, or the one that `penstock serve` started; no wait where none runs. Default: 60s where labels "
+        "are used.",
     )
     keep_versions: PositiveInt | None = Field(
         default=None,

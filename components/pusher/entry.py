@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import portalocker
-
-from penstock.errors import ConfigError, EnvironmentProblem
+from penstock.errors import ConfigError
 from penstock.serving.model_config import ModelEntry, ModelsFile
+from penstock.serving.places import changing, lock_file
 
-_LOCK_SECONDS = 600
+LOCK_SECONDS = 600.0
+"""How long a push waits for others that change the same config: a large model takes minutes to become AVAILABLE."""
 
 
 class Entry:
@@ -28,6 +28,11 @@ class Entry:
         self._base = base
         self._file = ModelsFile(config)
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a models.config, with an entry of this model or without."""
+        return self._file.path.exists()
+
     def check(self) -> None:
         """Find out whether the entry can be read and written, without a change.
 
@@ -35,7 +40,7 @@ class Entry:
             ConfigError: The file is malformed, or the name is another model's.
             EnvironmentProblem: The file is not ours, or cannot be read or written.
         """
-        self._make_lock()
+        lock_file(self._file.path)
         if self._file.path.exists():
             self._file.update(lambda entries: entries)
         self.read()
@@ -68,39 +73,12 @@ class Entry:
 
         return self._file.update(changed)
 
-    def _make_lock(self) -> Path:
-        path = self._file.path
-        lock = path.with_name(f".{path.name}.push-lock")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock.touch()
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"{path} cannot be written: {error.strerror}",
-                received=str(error.filename or path.parent),
-                expected="a folder that can be written",
-                hint="check its owner, its permissions and its free space, or choose another `destination.config`",
-            ) from error
-        return lock
-
     @contextmanager
     def held(self) -> Iterator[None]:
         """Let one push after the other change a server: of two at once, the older config could reach it last.
 
         Raises:
-            EnvironmentProblem: Another push holds it for minutes.
+            EnvironmentProblem: Another process holds it for minutes.
         """
-        lock = portalocker.Lock(self._make_lock(), "a", timeout=_LOCK_SECONDS)
-        try:
-            lock.acquire()
-        except portalocker.LockException as error:
-            raise EnvironmentProblem(
-                f"another push has been changing {self._file.path} for {_LOCK_SECONDS // 60} minutes",
-                received=f"no access to {lock.filename}",
-                expected="one push after the other",
-                hint="look for a push that hangs",
-            ) from error
-        try:
+        with changing(self._file.path, LOCK_SECONDS):
             yield
-        finally:
-            lock.release()

@@ -8,11 +8,14 @@ from penstock.components.pusher.config import LabelValue
 from penstock.errors import ArtifactError
 
 
-def placed(wanted: Mapping[str, LabelValue], before: Mapping[str, int], version: int) -> dict[str, int]:
+def placed(
+    wanted: Mapping[str, LabelValue], began: Mapping[str, int], before: Mapping[str, int], version: int
+) -> dict[str, int]:
     """Return where all labels are once a version is served.
 
     Args:
         wanted: Label → ``this``, ``latest``, ``keep`` or a version, as the config says.
+        began: Label → version, as it was when the push began. What has moved on since to a newer version stays there.
         before: Label → version, as it is.
         version: The new version.
     """
@@ -20,9 +23,14 @@ def placed(wanted: Mapping[str, LabelValue], before: Mapping[str, int], version:
     for label, value in wanted.items():
         if isinstance(value, int):
             after[label] = value
-        elif value != "keep" or label not in before:
+        elif label not in before or (value != "keep" and not overtaken(label, began, before, version)):
             after[label] = version
     return dict(sorted(after.items()))
+
+
+def overtaken(label: str, began: Mapping[str, int], before: Mapping[str, int], version: int) -> bool:
+    """Whether a label has moved, since the push of ``version`` began, to a version that is newer."""
+    return label in before and before[label] > version and before[label] != began.get(label)
 
 
 def check_labels(wanted: Mapping[str, LabelValue], before: Mapping[str, int], present: Collection[int]) -> None:

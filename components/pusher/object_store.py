@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,40 +33,41 @@ class Uploaded:
     digest: str
 
 
-def upload(
+def upload(  # noqa: PLR0913  What `publish` takes, and what a store cannot do by itself.
     model: Path,
     base: str,
     version: Version,
     *,
     extra: Mapping[str, bytes],
     gate: Callable[[Path], object] | None = None,
+    used: Collection[int] = (),
+    alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Uploaded:
     """Copy a SavedModel into a new version of a base path in an object store.
 
     Args:
         model: Folder of the SavedModel.
-        base: URL of the base path. One push at a time: the store cannot keep two from taking the same number.
+        base: URL of the base path.
         version: ``next``, ``timestamp`` or a positive integer.
         extra: Files of the version besides the model's: path in the version → content.
         gate: Called with the complete copy before it is uploaded. What it raises ends the push.
+        used: Versions that are known, from elsewhere, to have been there.
+        alone: Keeps other pushes out while the number is chosen and the files go up: the store cannot keep two from
+            taking the same number.
 
     Raises:
         ArtifactError: The folder is no SavedModel, or the wanted version exists.
         EnvironmentProblem: The store cannot be reached or written, or holds something else than was written.
     """
-    number = _choose(base, version)
+    _choose(base, version, used)  # A number that is taken is better told before the copy than after it.
     model_entries(model)
     with TemporaryDirectory(prefix="penstock-push-") as folder:
         # Put together here first: the gate, the manifest and its digest are those of a local push.
         local = publish(model, Path(folder), 1, extra=extra, gate=gate)
-        number = _choose(base, version)
-        url = f"{base}/{number}"
-        files = [(name, path) for name, path in walk(local.path) if path.is_file() and name != MANIFEST]
-        with _store(url):
-            for name, path in [*files, (MANIFEST, local.path / MANIFEST)]:
-                _put(path, f"{url}/{name}")
-            for name, path in [*files, (MANIFEST, local.path / MANIFEST)]:
-                _require_equal(path, f"{url}/{name}")
+        with alone():
+            number = _choose(base, version, used)
+            url = f"{base}/{number}"
+            _put_all(local.path, url)
     return Uploaded(number, url, local.digest)
 
 
@@ -110,18 +111,28 @@ def _remove(base: str, number: int, url: str) -> bool:
     return True
 
 
-def _choose(base: str, version: Version) -> int:
+def _choose(base: str, version: Version, used: Collection[int]) -> int:
     found = present(base)
     with _store(base):
         names = _names(f"{base}/{REMOVED}")
     gone = {number for name in names if (number := version_number(name)) is not None}
-    return choose_among(base, found, gone, version)
+    return choose_among(base, found, {*gone, *used}, version)
 
 
 def _names(folder: str) -> list[str]:
     files = _files()
     # Stores list folders with a slash at the end.
     return [name.rstrip("/") for name in files.listdir(folder)] if files.exists(folder) else []
+
+
+def _put_all(model: Path, url: str) -> None:
+    files = [(name, path) for name, path in walk(model) if path.is_file() and name != MANIFEST]
+    files.append((MANIFEST, model / MANIFEST))
+    with _store(url):
+        for name, path in files:
+            _put(path, f"{url}/{name}")
+        for name, path in files:
+            _require_equal(path, f"{url}/{name}")
 
 
 def _put(source: Path, url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +24,27 @@ class Placed:
     digest: str
 
 
+@dataclass(frozen=True)
+class Draft:
+    """What is to become a version.
+
+    Attributes:
+        model: Folder of the SavedModel.
+        version: ``next``, ``timestamp`` or a positive integer.
+        extra: Files of the version besides the model's: path in the version → content.
+        gate: Called with the complete copy before it gets its number. What it raises ends the push.
+        used: Versions that are known, from elsewhere, to have been there.
+        alone: Keeps other pushes out, where the place itself cannot.
+    """
+
+    model: Path
+    version: Version
+    extra: Mapping[str, bytes]
+    gate: Callable[[Path], object]
+    used: Collection[int]
+    alone: Callable[[], AbstractContextManager[None]]
+
+
 class Place(Protocol):
     """A base path.
 
@@ -35,9 +57,7 @@ class Place(Protocol):
     def present(self) -> Collection[int]:
         """Return the versions that are there."""
 
-    def publish(
-        self, model: Path, version: Version, *, extra: Mapping[str, bytes], gate: Callable[[Path], object]
-    ) -> Placed:
+    def publish(self, draft: Draft) -> Placed:
         """Copy a SavedModel into a new version."""
 
     def prune(self, keep: int, needed: Collection[int]) -> tuple[int, ...]:
@@ -56,11 +76,9 @@ class Folder:
         with disk(self._path):
             return versions(self._path) if self._path.is_dir() else ()
 
-    def publish(
-        self, model: Path, version: Version, *, extra: Mapping[str, bytes], gate: Callable[[Path], object]
-    ) -> Placed:
+    def publish(self, draft: Draft) -> Placed:
         """Stage, ask and rename."""
-        published = publish(model, self._path, version, extra=extra, gate=gate)
+        published = publish(draft.model, self._path, draft.version, extra=draft.extra, gate=draft.gate, used=draft.used)
         return Placed(published.version, str(published.path), published.digest)
 
     def prune(self, keep: int, needed: Collection[int]) -> tuple[int, ...]:
@@ -78,11 +96,17 @@ class Store:
         """Return the versions that are there."""
         return object_store.present(self.base)
 
-    def publish(
-        self, model: Path, version: Version, *, extra: Mapping[str, bytes], gate: Callable[[Path], object]
-    ) -> Placed:
+    def publish(self, draft: Draft) -> Placed:
         """Stage and ask here, then upload."""
-        uploaded = object_store.upload(model, self.base, version, extra=extra, gate=gate)
+        uploaded = object_store.upload(
+            draft.model,
+            self.base,
+            draft.version,
+            extra=draft.extra,
+            gate=draft.gate,
+            used=draft.used,
+            alone=draft.alone,
+        )
         return Placed(uploaded.version, uploaded.url, uploaded.digest)
 
     def prune(self, keep: int, needed: Collection[int]) -> tuple[int, ...]:

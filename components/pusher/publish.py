@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from types import MappingProxyType
 from penstock.components.pusher.config import Version
 from penstock.components.pusher.rename import rename_new
 from penstock.components.pusher.staging import remove_leftovers, staging_folder
-from penstock.components.pusher.versions import choose, exists
+from penstock.components.pusher.versions import choose, exists, remember
 from penstock.errors import ArtifactError, EnvironmentProblem
 from penstock.serving.manifest import MANIFEST, Manifest, walk
 
@@ -47,6 +48,7 @@ def publish(
     *,
     extra: Mapping[str, bytes] = MappingProxyType({}),
     gate: Callable[[Path], object] | None = None,
+    used: Collection[int] = (),
 ) -> Published:
     """Copy a SavedModel into a new version of a base path; existing versions are never touched.
 
@@ -56,6 +58,7 @@ def publish(
         version: ``next``, ``timestamp`` or a positive integer.
         extra: Files of the version besides the model's, or in place of them: path in the version → content.
         gate: Called with the complete copy before it gets its number. What it raises ends the push.
+        used: Versions that are known, from elsewhere, to have been there.
 
     Raises:
         ArtifactError: The folder is no SavedModel, or the wanted version exists.
@@ -66,14 +69,15 @@ def publish(
     with disk(base):
         _make_base(base)
         remove_leftovers(base)
-        choose(base, version)  # A number that is taken is better told before the copy than after it.
+        choose(base, version, used)  # A number that is taken is better told before the copy than after it.
         with staging_folder(base) as staged:
             manifest = _copy(entries, extra, staged)
             if gate is not None:
                 gate(staged)
-            number = _claim(staged, base, version)
+            number = _claim(staged, base, version, used)
     path = base / str(number)
     _confirm(path)
+    _remember(base, number)
     return Published(version=number, path=path, digest=manifest.digest)
 
 
@@ -177,10 +181,10 @@ def _flush(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _claim(staged: Path, base: Path, version: Version) -> int:
+def _claim(staged: Path, base: Path, version: Version, used: Collection[int]) -> int:
     """Rename the staged model to its version and return the number; who loses a race takes the following one."""
     while True:
-        number = choose(base, version)
+        number = choose(base, version, used)
         try:
             rename_new(staged, base / str(number))
         except OSError as error:
@@ -190,6 +194,14 @@ def _claim(staged: Path, base: Path, version: Version) -> int:
                 raise exists(base / str(number), number) from error
         else:
             return number
+
+
+def _remember(base: Path, number: int) -> None:
+    try:
+        remember(base, number)
+    except OSError as error:
+        # The version is published, and its folder keeps the number as long as nobody removes it.
+        logging.getLogger(__name__).warning("cannot write down that version %d is used: %s", number, error)
 
 
 def _confirm(path: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from penstock.components.pusher.config import PusherConfig
 from penstock.components.pusher.gate import pass_gate
-from penstock.components.pusher.places import place_of
+from penstock.components.pusher.places import Draft, place_of
 from penstock.components.pusher.publish import model_entries
-from penstock.components.pusher.service import Connect, Service, connect, in_service
+from penstock.components.pusher.roll_out import in_service
+from penstock.components.pusher.service import Connect, Service, connect
 from penstock.components.pusher.warmup import warm_up_requests
 from penstock.components.pusher.words import seconds
 from penstock.errors import ArtifactError, ConfigError
@@ -83,12 +84,12 @@ def push(request: PushRequest, connect: Connect = connect) -> PushResult:
     with in_service(_service(config, place.base), place.present, connect) as roll_out:
         roll_out.check_labels(config.version if isinstance(config.version, int) else None)
         extra, gate = _extra_files(request), partial(_ask, config)
-        published = place.publish(request.model, config.version, extra=extra, gate=gate)
-        labels = roll_out.run(published.version)
-        removed: tuple[int, ...] = ()
-        if config.keep_versions is not None:
-            with roll_out.alone():
-                removed = place.prune(config.keep_versions, {published.version, *roll_out.needed()})
+        draft = Draft(request.model, config.version, extra, gate, roll_out.used(), roll_out.alone)
+        published = place.publish(draft)
+        labels = roll_out.run(published.version, f"{published.path}, digest {published.digest}")
+        keep, removed = config.keep_versions, []
+        if keep is not None:
+            removed = roll_out.prune(keep, published.version, place.prune)
     return PushResult(
         pushed=True,
         reason=f"{_approval(request)}, published as version {published.version}",
@@ -96,7 +97,7 @@ def push(request: PushRequest, connect: Connect = connect) -> PushResult:
         path=published.path,
         digest=published.digest,
         labels=labels,
-        removed=removed,
+        removed=tuple(removed),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -13,15 +14,23 @@ from penstock.serving.versions import INT64_MAX, version_number, versions
 REMOVED = ".penstock-removed"
 """Folder in a base path with an empty file for each version that was removed, named by its number."""
 
+USED = ".penstock-versions"
+"""File in a base path with the number of each version that was published there, a line each."""
 
-def choose(base: Path, version: Version) -> int:
+
+def choose(base: Path, version: Version, used: Collection[int] = ()) -> int:
     """Return the number that a new version in ``base`` gets now; another process may take it at any time.
+
+    Args:
+        base: The base path.
+        version: What the new version shall be.
+        used: Versions that are known, from elsewhere, to have been there.
 
     Raises:
         ArtifactError: The wanted version exists or has existed, or the numbers are used up.
     """
     present = {number: str(base / name) for number, name in versions(base).items()}
-    return choose_among(str(base), present, removed(base), version)
+    return choose_among(str(base), present, {*removed(base), *remembered(base), *used}, version)
 
 
 def choose_among(base: str, present: Mapping[int, str], gone: Collection[int], version: Version) -> int:
@@ -30,7 +39,7 @@ def choose_among(base: str, present: Mapping[int, str], gone: Collection[int], v
     Args:
         base: What errors call it.
         present: Version → its path.
-        gone: Versions that were removed.
+        gone: Versions that were there once.
         version: What the new one shall be.
     """
     if isinstance(version, int):
@@ -55,6 +64,28 @@ def removed(base: Path) -> set[int]:
     folder = base / REMOVED
     names = (child.name for child in folder.iterdir()) if folder.is_dir() else ()
     return {number for name in names if (number := version_number(name)) is not None}
+
+
+def remember(base: Path, version: int) -> None:
+    """Write down that a version was published: whoever removes its folder by hand does not free its number.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with (base / USED).open("ab") as stream:
+        # A line break on both sides: what a killed process left of its number must not become a part of this one.
+        stream.write(b"\n%d\n" % version)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def remembered(base: Path) -> set[int]:
+    """Return the versions that were published to ``base``, as far as it was written down."""
+    try:
+        lines = (base / USED).read_text(encoding="ascii", errors="replace").splitlines()
+    except FileNotFoundError:
+        return set()
+    return {number for line in lines if (number := version_number(line)) is not None}
 
 
 def exists(received: str | Path, version: int) -> ArtifactError:

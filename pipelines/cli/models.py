@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from penstock.errors import ArtifactError, ConfigError
+from penstock.pipelines.cli.models_text import list_line, listed, show_model
 from penstock.pipelines.cli.options import Json, example, print_json
 from penstock.pipelines.cli.serving_options import Grpc, In, Label, Name, Seconds, told_plainly
 
 if TYPE_CHECKING:
+    from penstock.pipelines.models.change import Wish
     from penstock.pipelines.models.find import Model
-    from penstock.pipelines.models.show import ModelFacts, Story
 
 app = typer.Typer(
     name="models",
@@ -22,9 +23,6 @@ app = typer.Typer(
     epilog="Example: penstock models promote digits 2 --label stable",
     no_args_is_help=True,
 )
-
-_SHORT = 60
-"""Characters of a parameter's value that a terminal shows."""
 
 
 @example("penstock models list")
@@ -42,28 +40,17 @@ def list_models(
 ) -> None:
     """List the models with their versions and labels."""
     from penstock.pipelines.models.find import find_models
+    from penstock.pipelines.models.show import known_states
 
     with told_plainly(json=json):
-        found = [(model, list(model.versions()), model.served()) for model in find_models(where or ())]
+        found = [listed(model, *known_states(model)) for model in find_models(where or ())]
     if json:
-        print_json(
-            [
-                {
-                    "name": model.name,
-                    "base": model.base,
-                    "config": model.config,
-                    "versions": versions,
-                    "labels": model.labels,
-                    "asked_for": served,
-                }
-                for model, versions, served in found
-            ]
-        )
+        print_json(found)
         return
     if not found:
         typer.echo("No pushed model was found below this folder.")
-    for model, versions, _ in found:
-        typer.echo(f"{model.name}  versions {', '.join(map(str, versions)) or 'none'}{_labelled(model)}  {model.base}")
+    for facts in found:
+        typer.echo(list_line(facts))
 
 
 @example("penstock models show digits/2")
@@ -82,7 +69,7 @@ def show(
     if json:
         print_json(facts.to_dict())
     else:
-        _show(facts, whole=version is not None)
+        show_model(facts, whole=version is not None)
 
 
 @example("penstock models promote digits 2 --label stable")
@@ -98,12 +85,11 @@ def promote(  # noqa: PLR0913  One argument an option.
     json: Json = False,
 ) -> None:
     """Point a label to a version, once the server has it AVAILABLE; on failure all stays as it was."""
-    from penstock.pipelines.models.move import check_label
+    from penstock.pipelines.models.change import Wish
 
     with told_plainly(json=json):
         model, _ = _named(name, in_)
-        check_label(model, label, create=create)
-        _move(model, version, label, kind="promote", grpc=grpc, timeout=timeout, json=json)
+        _move(model, Wish("promote", label, version, create), grpc=grpc, timeout=timeout, json=json)
 
 
 @example("penstock models rollback digits")
@@ -120,13 +106,11 @@ def rollback(  # noqa: PLR0913  One argument an option.
     json: Json = False,
 ) -> None:
     """Point a label to the version that it pointed to before."""
-    from penstock.pipelines.models.move import check_label, version_to_go_back_to
+    from penstock.pipelines.models.change import Wish
 
     with told_plainly(json=json):
         model, _ = _named(name, in_)
-        check_label(model, label, create=False)
-        version = to if to is not None else version_to_go_back_to(model, label)
-        _move(model, version, label, kind="rollback", grpc=grpc, timeout=timeout, json=json)
+        _move(model, Wish("rollback", label, to), grpc=grpc, timeout=timeout, json=json)
 
 
 @example("penstock models verify digits")
@@ -204,59 +188,15 @@ def _named(name: str, where: list[Path] | None) -> tuple[Model, int | None]:
     return find_model(plain, where or ()), int(version) if slash else None
 
 
-def _move(model: Model, version: int, label: str, *, kind: str, grpc: str | None, timeout: float, json: bool) -> None:  # noqa: PLR0913
+def _move(model: Model, wish: Wish, *, grpc: str | None, timeout: float, json: bool) -> None:
     from penstock.pipelines.models.change import change_label
 
     def say(line: str) -> None:
         typer.echo(line, err=json)
 
-    done = change_label(model, version, label, kind=kind, grpc=grpc, timeout=timeout, say=say)
+    done = change_label(model, wish, grpc=grpc, timeout=timeout, say=say)
     if json:
         print_json({**asdict(done.moved), "notes": done.notes})
         return
     for note in done.notes:
         typer.echo(note)
-
-
-def _labelled(model: Model) -> str:
-    return "".join(f"  {label} → {version}" for label, version in model.labels.items())
-
-
-def _show(facts: ModelFacts, *, whole: bool) -> None:
-    typer.echo(f"{facts.name}  {facts.base}")
-    typer.echo(f"  config   {facts.config}")
-    typer.echo(f"  server   {facts.server or 'none that Penstock started runs'}")
-    for one in facts.versions:
-        state = one.state or ("asked for" if one.asked_for else "not served")
-        labels = f"  {', '.join(one.labels)}" if one.labels else ""
-        typer.echo(f"  version {one.version}  {state}{labels}  digest {(one.digest or 'none: not pushed by us')[:12]}")
-        if whole:
-            _tell(one.story, one.version)
-
-
-def _tell(story: Story | None, version: int) -> None:
-    if story is None:
-        typer.echo(f"  No metadata store knows version {version}: --in FILE names its pipeline.")
-        return
-    lines: dict[str, Any] = {
-        "pushed": f"{story.reason}, by {story.pipeline} in run {story.run}",
-        "commit": story.commit or "not known",
-        "data": "; ".join(f"{origin}  {identity}" for origin, identity in story.data.items()) or "not known",
-        "training": _figures(story.training),
-        "evaluated": _figures(story.evaluation) + {None: "", True: "  blessed", False: "  not blessed"}[story.blessed],
-        "config": ", ".join(f"{key}={value}" for key, value in story.parameters.items() if _is_short(value)),
-        "labels": "; ".join(story.labels) or "no promotion or rollback recorded",
-        "predicted": ", ".join(story.predictions) or "nothing that the store knows of",
-        "store": story.store,
-    }
-    for title, text in lines.items():
-        typer.echo(f"  {title:<9} {text}")
-
-
-def _is_short(value: object) -> bool:
-    """Whether a parameter is for the terminal: groups of options, at their defaults mostly, are for --json."""
-    return value is not None and len(str(value)) < _SHORT
-
-
-def _figures(metrics: Any) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()) or "no figures"

@@ -30,6 +30,9 @@ class Method(StrEnum):
     metadata = "metadata"
 
 
+_ROWS = (Method.predict, Method.classify, Method.regress)
+
+
 @example("penstock request digits rows.json --label stable")
 def request(  # noqa: PLR0913  One argument an option.
     name: Name,
@@ -64,7 +67,19 @@ def request(  # noqa: PLR0913  One argument an option.
                 answer = _answer(client, name, method, rows, target)
             except ServingError as error:
                 raise _refused(error, client, name, target) from error
+            if version is None and label is None and method in _ROWS:
+                typer.echo(_who_answered(client, name), err=True)
     print_json(answer)
+
+
+def _who_answered(client: Client, name: str) -> str:
+    """Return which version a request that names none goes to."""
+    try:
+        loaded = [one.version for one in client.status(name) if one.state.name == "AVAILABLE"]
+    except (ServingError, PenstockError) as error:
+        return f"which version of {name} has answered is not known: {error}"
+    newest = f"version {max(loaded)}" if loaded else "a version that is gone by now"
+    return f"{newest} of {name} has answered, the newest that is loaded; --label or --version asks another"
 
 
 def _refused(error: ServingError, client: Client, name: str, target: dict[str, Any]) -> Exception:

@@ -37,24 +37,17 @@ def serve(
 ) -> None:
     """Serve what was pushed: with tensorflow_model_server when it is on PATH, else with the embedded server."""
     from penstock.errors import ConfigError
-    from penstock.pipelines.models.find import find_models
+    from penstock.pipelines.models.find import find_models, with_neighbours
     from penstock.pipelines.models.serve import Wanted
 
     with told_plainly(json=False):
-        models = find_models(where or ())
+        models = with_neighbours(find_models(where or ()))
         if not models:
             raise ConfigError(
                 "no pushed model was found below this folder",
                 where=str(Path.cwd()),
                 expected="a models.config that Penstock generated, or a base path with a pushed version",
                 hint="run a pipeline with a Pusher, or name the place: penstock serve FILE",
-            )
-        if all(model.local and not model.versions() for model in models):
-            raise ConfigError(
-                f"nothing has been pushed yet for {', '.join(model.name for model in models)}",
-                where=models[0].base,
-                expected="a folder with a version",
-                hint="run the pipeline first",
             )
         wanted = Wanted(tuple(models), host, port, rest_port, batching=batching)
         code = _print_commands(wanted) if print_command else _serve(wanted)
@@ -67,23 +60,22 @@ def _serve(wanted: Wanted) -> int:
     from penstock.pipelines.models.serve import serve as run_server
 
     refuse_second(wanted.models)
-    for model in wanted.models:
-        labels = ", ".join(f"{label} → {version}" for label, version in model.labels.items())
-        versions = ", ".join(map(str, model.served() or list(model.versions())[:1])) or "none yet"
-        typer.echo(f"{model.name}: version {versions}{f' ({labels})' if labels else ''} of {model.base}", err=True)
     return run_server(wanted, Path(_GENERATED_FOLDER), lambda line: typer.echo(line, err=True))
 
 
 def _print_commands(wanted: Wanted) -> int:
+    from penstock.pipelines.models.change import UNKNOWN_SERVER
     from penstock.pipelines.models.follow import merged_entries
-    from penstock.pipelines.models.serve import write_configs
+    from penstock.pipelines.models.serve import check_bases, write_configs
     from penstock.serving.official import BINARY, image_command, official_command, shell
 
+    check_bases(wanted.models, embedded=False)
     ports = wanted.grpc_port or 8500, wanted.rest_port or 8501
     options = write_configs(wanted, merged_entries(wanted.models), Path(_GENERATED_FOLDER), ports)
     files = [options.config, options.monitoring, options.batching]
     folders = [file.parent for file in files if file is not None]
     folders += [Path(model.base) for model in wanted.models if model.local]
+    typer.echo(f"# Penstock does not know the servers that these start: {UNKNOWN_SERVER}\n")
     typer.echo(f"# the binary; it binds every address of its machine\n{shell(official_command(BINARY, options))}\n")
     typer.echo(f"# the image\n{shell(image_command(options, folders))}")
     return 0

@@ -3,15 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from penstock.errors import PenstockError
 from penstock.metadata.label_changes import LabelChange
-from penstock.pipelines.models.find import Model
+from penstock.pipelines.models.find import Model, refreshed, require_config
 from penstock.pipelines.models.live import live
-from penstock.pipelines.models.move import Moved, move_label
+from penstock.pipelines.models.move import Moved, check_label, move_label, version_to_go_back_to
 from penstock.pipelines.models.tracking import record
 from penstock.serving.label_history import moved, record_move
+from penstock.serving.places import changing
+
+UNKNOWN_SERVER = (
+    "a TensorFlow Serving that runs with this config already refuses a label on a version that it has not loaded; "
+    "name it (destination.tf_serving.grpc, or --grpc) to move labels safely"
+)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A label that is to be moved.
+
+    Attributes:
+        kind: What moves it.
+        label: The label.
+        version: The version that it shall point to; None for a rollback to the one before.
+        create: Whether the label may be new to a model that has others.
+    """
+
+    kind: Literal["promote", "rollback"]
+    label: str
+    version: int | None
+    create: bool = False
+
+    def target(self, model: Model) -> int:
+        """Return the version, once the label has been checked.
+
+        Raises:
+            ConfigError: There is no such label, or no version is known to go back to.
+        """
+        if self.kind == "rollback" or self.version is None:
+            return version_to_go_back_to(model, self.label, self.version)
+        check_label(model, self.label, create=self.create)
+        return self.version
 
 
 @dataclass(frozen=True)
@@ -22,54 +57,45 @@ class Changed:
     notes: tuple[str, ...]
 
 
-def change_label(  # noqa: PLR0913  What, where to, why and how long.
-    model: Model,
-    version: int,
-    label: str,
-    *,
-    kind: str,
-    grpc: str | None,
-    timeout: float,
-    say: Callable[[str], None],
-) -> Changed:
+def change_label(model: Model, wish: Wish, *, grpc: str | None, timeout: float, say: Callable[[str], None]) -> Changed:
     """Move a label and record the outcome, a failed one too.
 
     Args:
-        model: The model.
-        version: The version that the label shall point to.
-        label: The label.
-        kind: ``promote`` or ``rollback``.
+        model: The model; what its config says is read again once nobody else changes it.
+        wish: The label, and where to.
         grpc: The server's address; the recorded one when None.
-        timeout: Seconds to wait for the server.
+        timeout: Seconds to wait for the server, and for others that change the config.
         say: Told each step, a line.
 
     Raises:
         PenstockError: The label was not moved; it says what is served now.
     """
-    before = model.labels.get(label)
-    change = LabelChange(kind, model.name, label, before, version, str(model.config))
-    path = model.versions().get(version)
+    require_config(model)
+    with changing(model.config, timeout):
+        return _change(refreshed(model), wish, grpc, timeout, say)
+
+
+def _change(model: Model, wish: Wish, grpc: str | None, timeout: float, say: Callable[[str], None]) -> Changed:
+    version = wish.target(model)
+    change = LabelChange(wish.kind, model.name, wish.label, model.labels.get(wish.label), version, str(model.config))
     try:
         with live(model, grpc) as place:
-            done = move_label(place, version, label, timeout=timeout, say=say)
+            done = move_label(place, version, wish.label, timeout=timeout, say=say)
     except PenstockError as error:
-        if path is not None:
-            say(record(model, path, LabelChange(**{**vars(change), "error": str(error)})))
+        if not model.local or version in model.versions():
+            say(record(model, replace(change, error=str(error))))
         raise
     notes = [] if done.problem is None else [done.problem]
     if not done.served:
-        notes.append(
-            f"No server is known, so nobody has confirmed that version {version} is AVAILABLE; a server that watches "
-            "the config takes it over. With --grpc HOST:PORT the label moves only then."
-        )
-    if done.before != version:
-        notes += _remember(model, label, done.before, version, kind)
-    return Changed(done, (*notes, record(model, path, LabelChange(**{**vars(change), "before": done.before}))))
+        notes.append(f"No server is known: {UNKNOWN_SERVER}.")
+    if change.before != version:
+        notes += _remember(model, change)
+    return Changed(done, (*notes, record(model, change)))
 
 
-def _remember(model: Model, label: str, before: int | None, version: int, kind: str) -> list[str]:
+def _remember(model: Model, change: LabelChange) -> list[str]:
     try:
-        record_move(model.config, moved(model.name, label, before, version, kind))
+        record_move(model.config, moved(model.name, change.label, change.before, change.after, change.kind))
     except PenstockError as error:
         return [str(error)]
     return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import replace
 
 from penstock.pipelines.models.find import asked_for
@@ -23,19 +23,14 @@ def with_label(entry: ModelEntry, label: str, version: int) -> ModelEntry:
     return replace(entry, labels=dict(sorted({**entry.labels, label: version}.items())))
 
 
-def settled(entry: ModelEntry, present: Collection[int], kept: Iterable[int] = ()) -> ModelEntry:
-    """Return the entry that asks for the labelled versions, the newest of those that it asks for now, and ``kept``.
+def settled(entry: ModelEntry) -> ModelEntry:
+    """Return the entry that asks for the labelled versions and no other, so that a label decides what is served.
 
-    Args:
-        entry: The entry, with labels.
-        present: The versions in the base path; none where it cannot be listed.
-        kept: Versions to go on with.
+    A client that names nothing gets the highest of them. The newest folder is not asked for: its push may have failed.
     """
-    if entry.policy.kind == "all":
+    if entry.policy.kind == "all" or not entry.labels:
         return entry
-    newest = max(_asked(entry, present), default=None)
-    wanted = {*entry.labels.values(), *kept, *(() if newest is None else (newest,))}
-    return _specific(entry, wanted)
+    return _specific(entry, set(entry.labels.values()))
 
 
 def replaced(entries: Entries, entry: ModelEntry) -> Entries:

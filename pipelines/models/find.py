@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from penstock.closest import did_you_mean
 from penstock.errors import ConfigError, EnvironmentProblem
 from penstock.serving.manifest import MANIFEST
-from penstock.serving.model_config import ModelEntry, ModelsFile, VersionPolicy, is_generated
+from penstock.serving.model_config import ModelEntry, ModelsFile, VersionPolicy
+from penstock.serving.places import CONFIG_NAME, config_of, is_generated
 from penstock.serving.versions import version_number, versions
 
-CONFIG_NAME = "models.config"
 _DEPTH = 4
 _SKIPPED = frozenset({"node_modules", "__pycache__", "logs"})
 _PIPELINE_FILES = (".yaml", ".yml")
@@ -29,6 +29,7 @@ class Model:
         config: The ``models.config`` that it stands in, or would stand in; absolute.
         entry: What that file says of it; None when it does not stand in there yet.
         sqlite: Its pipeline's metadata store, where the pipeline's file told it.
+        named: Whether somebody named its pipeline, its config or its base path; otherwise it was come across.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Model:
     config: Path
     entry: ModelEntry | None = None
     sqlite: Path | None = None
+    named: bool = False
 
     @property
     def labels(self) -> dict[str, int]:
@@ -90,7 +92,11 @@ def find_models(where: Sequence[Path] = (), folder: Path | None = None) -> list[
         ConfigError: A place holds no model, a file is malformed, or a pipeline file is wrong.
     """
     places = where or [folder or Path.cwd()]
-    found = {(model.name, model.config): model for place in places for model in _at(place.absolute())}
+    found = {
+        (model.name, model.config): replace(model, named=bool(where) and not _is_searched(place))
+        for place in places
+        for model in _at(place.absolute())
+    }
     if where and not found:
         raise ConfigError(
             "no model was found",
@@ -124,6 +130,39 @@ def find_model(name: str, where: Sequence[Path] = ()) -> Model:
     return named[0]
 
 
+def refreshed(model: Model) -> Model:
+    """Return the model as its config has it now: somebody else may have changed it."""
+    return replace(model, entry=_entry_of(model.config, model.name) if is_generated(model.config) else model.entry)
+
+
+def require_config(model: Model) -> None:
+    """Refuse to change a model that stands in no config that is known: another one may serve its versions.
+
+    Raises:
+        ConfigError: It stands in none, and nobody named the place.
+    """
+    if model.entry is None and not model.named:
+        raise ConfigError(
+            f"which versions of {model.name} are served is not known here, so nothing is changed",
+            where=model.base,
+            received=f"no entry in {model.config}",
+            expected="a models.config that Penstock generated, beside the base path or named by the pipeline",
+            hint=f"name the pipeline's file or the config: --in FILE; if nothing serves it yet, --in {model.base}",
+        )
+
+
+def with_neighbours(models: Sequence[Model]) -> list[Model]:
+    """Return the models and all that stand in their configs with them: a server takes a config as a whole."""
+    known = {(model.name, model.config) for model in models}
+    configs = dict.fromkeys(model.config for model in models if model.entry is not None)
+    beside = (model for config in configs for model in _of_config(config))
+    return [*models, *(model for model in beside if (model.name, model.config) not in known)]
+
+
+def _is_searched(place: Path) -> bool:
+    return place.is_dir() and not _is_base_path(place)
+
+
 def _at(place: Path) -> Iterator[Model]:
     if place.suffix in _PIPELINE_FILES:
         yield from _of_pipeline(place)
@@ -148,7 +187,7 @@ def _of_pipeline(file: Path) -> Iterator[Model]:
         if isinstance(step.config, PusherConfig):
             base = step.config.destination.base
             known = step.config.config_file
-            config = known or Path(base).parent / CONFIG_NAME
+            config = known or config_of(Path(base))
             entry = _entry_of(config, step.config.name) if known or is_generated(config) else None
             yield Model(step.config.name, base, config, entry, sqlite)
 
@@ -159,8 +198,8 @@ def _of_config(file: Path) -> Iterator[Model]:
 
 
 def _of_base_path(base: Path) -> Model:
-    """Return the model of a base path, by the name that the config beside its folder gives it, else by its own."""
-    config = base.parent / CONFIG_NAME
+    """Return the model of a base path, by the name that its config gives it, else by its own."""
+    config = config_of(base)
     for entry in ModelsFile(config).read() if is_generated(config) else ():
         if entry.base_path == str(base):
             return Model(entry.name, str(base), config, entry)

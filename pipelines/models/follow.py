@@ -9,7 +9,8 @@ from penstock.pipelines.models.entries import Entries
 from penstock.pipelines.models.find import Model, plain_entry
 from penstock.serving.client import Client
 from penstock.serving.errors import ServingError
-from penstock.serving.model_config import ModelsFile, check_entries, is_generated
+from penstock.serving.model_config import ModelsFile, check_entries
+from penstock.serving.places import is_generated
 
 Say = Callable[[str], None]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -12,9 +11,9 @@ from penstock.errors import EnvironmentProblem, PenstockError
 from penstock.pipelines.models.entries import Entries, replaced
 from penstock.pipelines.models.find import Model, plain_entry
 from penstock.serving.client import Client
-from penstock.serving.errors import ServingError
+from penstock.serving.errors import Code, ServingError
 from penstock.serving.model_config import ModelEntry, ModelsFile
-from penstock.serving.running import running_server
+from penstock.serving.running import RunningServer, entries_of, running_server
 
 _CALL_SECONDS = 60.0
 """A reload waits for models that are new to the server."""
@@ -24,17 +23,18 @@ class Live:
     """A model where it is served.
 
     Args:
-        model: The model.
+        model: The model, as its config has it now.
         client: Asks the server; None when no server is known.
-        configs: All ``models.config`` files that the server runs with: a reload replaces its whole config.
+        recorded: The record of that server; None when somebody named it by its address.
     """
 
-    def __init__(self, model: Model, client: Client | None, configs: tuple[Path, ...]) -> None:
+    def __init__(self, model: Model, client: Client | None, recorded: RunningServer | None) -> None:
         self.model = model
         self.client = client
-        self._configs = configs
+        self._recorded = recorded
         self._file = ModelsFile(model.config)
         self.entry = plain_entry(model)
+        self._written: list[ModelEntry] = []
 
     def __enter__(self) -> Self:
         return self
@@ -45,9 +45,34 @@ class Live:
         if self.client is not None:
             self.client.close()
 
-    def refresh(self) -> None:
-        """Read the model's entry again: it may have changed while somebody else held the lock."""
-        self.entry = next((entry for entry in self._file.read() if entry.name == self.model.name), self.entry)
+    def check_server(self) -> None:
+        """Find out whether a server that somebody named runs with this config: a reload replaces all that it serves.
+
+        Raises:
+            EnvironmentProblem: It serves something else, or cannot be reached.
+            ServingError: It cannot say what it serves.
+        """
+        if self.client is None or self._recorded is not None:
+            return
+        for entry in self._file.read() or (self.entry,):
+            known = self._known_versions(self.client, entry.name)
+            # Versions that failed to load count too: going back is for them.
+            if not known or (entry.policy.kind == "specific" and known.isdisjoint(entry.policy.versions)):
+                raise EnvironmentProblem(
+                    f"the server at {self.client.address} does not run with {self.model.config}",
+                    received=_versions(entry.name, known),
+                    expected=_versions(entry.name, set(entry.policy.versions)),
+                    hint="name the server that does: what another one serves would be replaced",
+                )
+
+    @staticmethod
+    def _known_versions(client: Client, name: str) -> set[int]:
+        try:
+            return {status.version for status in client.status(name)}
+        except ServingError as error:
+            if error.code != Code.NOT_FOUND:
+                raise
+            return set()
 
     def change(self, change: Callable[[ModelEntry], ModelEntry]) -> None:
         """Change the model's entry in the file, then in the server."""
@@ -55,6 +80,7 @@ class Live:
         def apply(entries: Entries) -> Entries:
             present = next((entry for entry in entries if entry.name == self.model.name), self.entry)
             self.entry = change(present)
+            self._written.append(self.entry)
             return replaced(entries, self.entry)
 
         self._file.update(apply)
@@ -86,11 +112,10 @@ class Live:
 
     def _put_back(self, before: Entries) -> Exception | None:
         """Return why the entry could not be put back, or None."""
-        written = self.entry
         old = next((entry for entry in before if entry.name == self.model.name), None)
 
         def restore(entries: Entries) -> Entries:
-            if written not in entries:
+            if not any(entry in entries for entry in self._written):
                 return entries  # Nothing was written yet, or another process has changed it since: its wish counts.
             if old is not None:
                 return replaced(entries, old)
@@ -111,7 +136,7 @@ class Live:
 
     def _reload(self) -> None:
         if self.client is not None:
-            self.client.reload([entry for config in self._configs for entry in ModelsFile(config).read()])
+            self.client.reload(entries_of(self._recorded) if self._recorded is not None else self._file.read())
 
 
 def live(model: Model, grpc: str | None) -> Live:
@@ -122,12 +147,14 @@ def live(model: Model, grpc: str | None) -> Live:
         grpc: ``host:port``; that server must run with the model's config.
     """
     recorded = running_server(model.config)
-    address = grpc or (recorded.grpc if recorded else None)
-    if address is None:
-        return Live(model, None, ())
-    of_record = recorded is not None and recorded.grpc == address
-    configs = tuple(map(Path, recorded.configs)) if recorded is not None and of_record else (model.config,)
-    return Live(model, Client(grpc=address, timeout=_CALL_SECONDS), configs)
+    if recorded is not None and grpc in (None, recorded.grpc):
+        return Live(model, Client(grpc=recorded.grpc, timeout=_CALL_SECONDS), recorded)
+    return Live(model, Client(grpc=grpc, timeout=_CALL_SECONDS) if grpc is not None else None, None)
+
+
+def _versions(name: str, versions: set[int]) -> str:
+    numbers = ", ".join(map(str, sorted(versions)))
+    return f"version {numbers} of {name}" if versions else f"no version of {name}"
 
 
 def _told(error: BaseException) -> str:

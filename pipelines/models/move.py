@@ -6,14 +6,11 @@ for any more leaves the config. What fails before the label has moved is taken b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-
-import portalocker
 
 from penstock.closest import did_you_mean
+from penstock.components.pusher.words import require_label
 from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem, PenstockError
 from penstock.pipelines.models.entries import settled, with_label, with_version
 from penstock.pipelines.models.find import Model
@@ -22,6 +19,7 @@ from penstock.serving.errors import ServingError
 from penstock.serving.label_history import read_moves, version_before
 from penstock.serving.manifest import verify
 
+DEFAULT_LABEL = "stable"
 Say = Callable[[str], None]
 
 
@@ -54,41 +52,54 @@ def check_label(model: Model, label: str, *, create: bool) -> None:
     Raises:
         ConfigError: The label is not known, or is no name.
     """
-    if not label or "/" in label or not label.isprintable():
-        raise ConfigError(f"{label!r} is no label", expected="a name such as stable")
-    if label not in model.labels and model.labels and not create:
-        raise ConfigError(
-            f"{model.name} has no label {label!r}",
-            expected=f"one of {', '.join(model.labels)}",
-            hint=did_you_mean(label, model.labels) or "--create makes a new label",
-        )
+    if label in model.labels:
+        return
+    try:
+        require_label(label)
+    except ValueError as error:
+        raise ConfigError(f"{label!r} is no label: {error}", expected="a name such as stable") from error
+    if model.labels and not create:
+        raise _no_label(model, label, "--create makes a new label")
 
 
-def version_to_go_back_to(model: Model, label: str) -> int:
-    """Return the version that a label pointed to before.
+def version_to_go_back_to(model: Model, label: str, to: int | None = None) -> int:
+    """Return the version that a rollback of a label goes to.
+
+    Args:
+        model: The model.
+        label: The label.
+        to: The version that somebody chose.
 
     Raises:
         ConfigError: The model has no such label, or nothing is known of an earlier version.
     """
     if label not in model.labels:
-        raise ConfigError(
-            f"{model.name} has no label {label!r}",
-            expected=f"one of {', '.join(model.labels)}" if model.labels else "a model with labels",
-            hint=did_you_mean(label, model.labels) or "promote a version first",
-        )
+        raise _no_label(model, label, "promote a version first")
     current = model.labels[label]
-    before = version_before(model.config, model.name, label, current)
+    before = version_before(model.config, model.name, label, current) if to is None else to
     if before is None:
+        moves = [move for move in read_moves(model.config, model.name) if move.label == label]
         raise ConfigError(
-            f"it is not known where {label!r} of {model.name} pointed before version {current}",
-            received=f"{len(read_moves(model.config, model.name))} recorded moves",
-            hint=f"name the version: penstock models rollback {model.name} --to VERSION",
+            f"{label!r} of {model.name} has never pointed elsewhere than to version {current}"
+            if moves
+            else f"it is not known where {label!r} of {model.name} pointed before version {current}",
+            received=None if moves else "no recorded move of it",
+            hint=f"name the version: penstock models rollback {model.name} --to VERSION"
+            + (f" --label {label}" if label != DEFAULT_LABEL else ""),
         )
     return before
 
 
+def _no_label(model: Model, label: str, otherwise: str) -> ConfigError:
+    return ConfigError(
+        f"{model.name} has no label {label!r}",
+        expected=f"one of {', '.join(model.labels)}" if model.labels else "a model with labels",
+        hint=did_you_mean(label, model.labels) or otherwise,
+    )
+
+
 def move_label(live: Live, version: int, label: str, *, timeout: float, say: Say) -> Moved:
-    """Point a label to a version.
+    """Point a label to a version; the caller keeps others from changing the config.
 
     Args:
         live: The model where it is served.
@@ -101,33 +112,33 @@ def move_label(live: Live, version: int, label: str, *, timeout: float, say: Say
         ArtifactError: The version is not there, or is not what was pushed.
         EnvironmentProblem: The server could not take it; the label is where it was, and what served goes on serving.
     """
-    with alone(live.model.config, timeout):
-        return _move(live, version, label, timeout, say)
-
-
-def _move(live: Live, version: int, label: str, timeout: float, say: Say) -> Moved:
     model = live.model
-    present = model.versions()
     check_version(model, version)
-    live.refresh()
-    before = live.entry.labels.get(label)
+    before = model.labels.get(label)
     try:
+        live.check_server()
         with live.kept_on_failure():
-            live.change(lambda entry: with_version(entry, version, present))
-            if live.client is not None:
-                say(f"waiting until the server at {live.client.address} has version {version}")
-                live.client.wait_available(model.name, version, timeout)
-                say(f"version {version} is AVAILABLE")
-            live.change(lambda entry: with_label(entry, label, version))
+            _steps(live, version, label, timeout, say)
     except (PenstockError, ServingError) as error:
         raise _not_moved(model, label, version, before, error) from error
     say(f"{label} → version {version}")
-    # Nobody has confirmed the new version where no server is known: the old one stays until the next move.
-    kept = [before] if live.client is None and before is not None else []
-    problem = _settle(live, list(present), kept)
+    problem = _settle(live) if live.client is not None else None
     return Moved(
         model.name, label, before, version, live.client is not None, tuple(live.entry.policy.versions), problem
     )
+
+
+def _steps(live: Live, version: int, label: str, timeout: float, say: Say) -> None:
+    if live.client is None:
+        # Nobody says how far a server has come, so nothing but the end is written: right for one that starts later.
+        live.change(lambda entry: settled(with_label(entry, label, version)))
+        return
+    present = live.model.versions()
+    live.change(lambda entry: with_version(entry, version, present))
+    say(f"waiting until the server at {live.client.address} has version {version}")
+    live.client.wait_available(live.model.name, version, timeout)
+    say(f"version {version} is AVAILABLE")
+    live.change(lambda entry: with_label(entry, label, version))
 
 
 def check_version(model: Model, version: int) -> None:
@@ -154,34 +165,20 @@ def check_version(model: Model, version: int) -> None:
             where=model.base,
             expected=f"one of {', '.join(map(str, present))}" if present else "a pushed version",
         )
-    verify(present[version])
-
-
-@contextmanager
-def alone(config: Path, timeout: float) -> Iterator[None]:
-    """Keep pushes, promotions and rollbacks apart: two at once would each undo what the other waits for."""
-    # The Pusher holds the same lock.
-    lock = config.with_name(f".{config.name}.push-lock")
     try:
-        config.parent.mkdir(parents=True, exist_ok=True)
-        with portalocker.Lock(lock, "a", timeout=timeout):
-            yield
-    except portalocker.LockException as error:
-        raise EnvironmentProblem(
-            f"a push, a promotion or a rollback has been changing the config for {timeout:g} s",
-            where=str(config),
-            hint="run the command again when it has ended",
-        ) from error
+        verify(present[version])
     except OSError as error:
         raise EnvironmentProblem(
-            f"the config's folder cannot be written: {error.strerror or error}", where=str(config.parent)
+            f"version {version} of {model.name} cannot be read: {error.strerror or error}",
+            where=str(error.filename or present[version]),
+            hint="check its owner and its permissions",
         ) from error
 
 
-def _settle(live: Live, present: list[int], kept: list[int]) -> str | None:
+def _settle(live: Live) -> str | None:
     """Drop from the config what nobody asks for; a failure is told, as the label has moved by now."""
     try:
-        live.change(lambda entry: settled(entry, present, kept))
+        live.change(settled)
     except (PenstockError, ServingError) as error:
         return f"the label has moved, but versions that nobody asks for still stand in the config: {error}"
     return None

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from penstock.errors import ConfigError, EnvironmentProblem
 from penstock.pipelines.models.entries import Entries
-from penstock.pipelines.models.find import CONFIG_NAME, Model
+from penstock.pipelines.models.find import Model, plain_entry
 from penstock.pipelines.models.follow import Follower, merged_entries
+from penstock.pipelines.models.process import ServerProcess, started
 from penstock.serving.batching_config import format_batching
 from penstock.serving.client import Client
 from penstock.serving.errors import ServingError
 from penstock.serving.model_config import GENERATED, format_models, format_monitoring
 from penstock.serving.official import ServeOptions, find_official, official_command, server_flags
+from penstock.serving.places import CONFIG_NAME
 from penstock.serving.running import RunningServer, describe_process, forget_server, record_server, running_server
 
 LOG_NAME = "server.log"
-_SHOWN_LINES = 12
 EMBEDDED = (sys.executable, "-m", "penstock.serving.server")
 _LOOK_SECONDS = 0.1
-_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "GRPC_VERBOSITY": "ERROR"}
-"""Less of TensorFlow's notes about the machine, unless the environment asks for them."""
 _FOLLOW_SECONDS = 1.0
 _RELOAD_SECONDS = 60.0
 _BATCHING = f"{GENERATED} a model's batching_params.pbtxt comes before this.\n" + format_batching()
@@ -81,17 +74,47 @@ def serve(wanted: Wanted, folder: Path, say: Say) -> int:
         ConfigError: Two models have one name.
         EnvironmentProblem: A port is in use, or a file cannot be written.
     """
-    options = prepare(wanted, folder)
     binary = find_official()
+    check_bases(wanted.models, embedded=binary is None)
+    options = prepare(wanted, folder)
     kind = "official" if binary else "embedded"
     command = official_command(binary, options) if binary else embedded_command(options)
     log = folder / LOG_NAME
+    for model in wanted.models:
+        say(_announced(model))
     say(f"{_which(binary, options)} Its log: {log}")
-    with _started(command, log) as process:
-        code = _watch(process, wanted, options, kind, say)
-    if code:
-        say(f"The server ended with exit code {code}; its last lines:\n{_last_lines(log)}")
+    with started(command, log) as process:
+        served = _watch(process, wanted, options, kind, say)
+        code = process.code()
+    if code and process.interrupted:
+        say("Interrupted while it drained." if served else "Interrupted before the server had started.")
+    elif code:
+        say(f"The server ended with exit code {code}; its last lines:\n{process.last_lines()}")
     return code
+
+
+def check_bases(models: Sequence[Model], *, embedded: bool) -> None:
+    """Refuse base paths without a version, which a server would wait for without an end, or that it cannot read.
+
+    Raises:
+        ConfigError: There is such a base path.
+    """
+    empty = [model for model in models if model.local and not model.versions()]
+    if empty:
+        raise ConfigError(
+            f"nothing has been pushed yet for {', '.join(model.name for model in empty)}",
+            where=empty[0].base,
+            expected="a folder with a version",
+            hint="run the pipeline first, or name what to serve: penstock serve WHERE",
+        )
+    remote = [model for model in models if not model.local]
+    if embedded and remote:
+        raise ConfigError(
+            f"the embedded server reads folders only, and {remote[0].name} is in an object store",
+            where=remote[0].base,
+            expected="tensorflow_model_server on PATH, or its image",
+            hint="penstock serve --print-command prints how to start them",
+        )
 
 
 def prepare(wanted: Wanted, folder: Path) -> ServeOptions:
@@ -124,31 +147,31 @@ def embedded_command(options: ServeOptions) -> list[str]:
     return [*EMBEDDED, f"--host={options.host}", *server_flags(options)]
 
 
-def _watch(process: subprocess.Popen[bytes], wanted: Wanted, options: ServeOptions, kind: str, say: Say) -> int:
+def _watch(process: ServerProcess, wanted: Wanted, options: ServeOptions, kind: str, say: Say) -> bool:
+    """Return when the server has ended: whether it had answered."""
     host = "127.0.0.1" if options.host == "0.0.0.0" else options.host  # noqa: S104  Where to ask, not what to bind.
     grpc, rest = f"{host}:{options.grpc_port}", f"http://{host}:{options.rest_port}"
+    configs = sorted({model.config for model in wanted.models})
+    plain = [plain_entry(model) for model in wanted.models if model.entry is None]
     with Client(grpc=grpc, timeout=_RELOAD_SECONDS) as client:
         name = wanted.models[0].name
         while not _answers(grpc, name):
-            if process.poll() is not None:
-                return _ended(process)
-            time.sleep(_LOOK_SECONDS)
-        server = describe_process(process.pid, kind, grpc, rest, sorted({model.config for model in wanted.models}))
+            if not process.running:
+                return False
+            for error in process.new_errors():
+                say(f"not started yet: {error}")
+            process.wait(_LOOK_SECONDS)
+        server = describe_process(process.pid, kind, grpc, rest, configs, plain)
         _record(server, say)
         say(f"gRPC {grpc}, REST {rest}/v1/models/{name}; Ctrl-C drains and ends it")
         try:
-            _follow(process, Follower(() if wanted.own_config else wanted.models, client, say))
+            follower = Follower(() if wanted.own_config else wanted.models, client, say)
+            while process.running:
+                follower.look()
+                process.wait(_FOLLOW_SECONDS)
         finally:
             forget_server(server)
-    return _ended(process)
-
-
-def _follow(process: subprocess.Popen[bytes], follower: Follower) -> None:
-    """Return when the server has ended."""
-    while process.poll() is None:
-        follower.look()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_FOLLOW_SECONDS)
+    return True
 
 
 def _answers(grpc: str, model: str) -> bool:
@@ -170,57 +193,17 @@ def _record(server: RunningServer, say: Say) -> None:
         say(f"promote and rollback will need --grpc {server.grpc}: {error}")
 
 
+def _announced(model: Model) -> str:
+    labels = ", ".join(f"{label} → {version}" for label, version in model.labels.items())
+    versions = ", ".join(map(str, model.served() or list(model.versions())[:1])) or "none yet"
+    return f"{model.name}: version {versions}{f' ({labels})' if labels else ''} of {model.base}"
+
+
 def _which(binary: str | None, options: ServeOptions) -> str:
     if binary is None:
         return "Starting the embedded server (there is no tensorflow_model_server on PATH)."
     everywhere = "" if options.host == "0.0.0.0" else "; it binds every address of this machine"  # noqa: S104
     return f"Starting the official server, {binary}{everywhere}."
-
-
-def _ended(process: subprocess.Popen[bytes]) -> int:
-    """Return the exit code; as a shell tells it where a signal ended the process."""
-    code = process.wait()
-    return 128 - code if code < 0 else code
-
-
-@contextlib.contextmanager
-def _started(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server that drains: what would end us makes it end, and we wait for it; a second time ends it at once.
-
-    The log is begun anew, so that it holds what this server said.
-    """
-    asked: list[int] = []
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
-        for process in processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM if len(asked) == 1 else signal.SIGKILL)
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        # In a group of its own: a terminal's Ctrl-C reaches us alone, and the server gets one signal, not two.
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603  No shell.
-                command, process_group=0, env={**_QUIET, **os.environ}, stdout=output, stderr=subprocess.STDOUT
-            )
-        processes.append(process)
-        if asked:
-            process.terminate()
-        yield process
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _last_lines(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join(f"  {line}" for line in lines[-_SHOWN_LINES:]) or "  (none)"
 
 
 def _free_port(host: str, port: int, taken: Sequence[int]) -> int:
@@ -239,9 +222,15 @@ def _free_port(host: str, port: int, taken: Sequence[int]) -> int:
 
 
 def _written(file: Path, text: str) -> Path:
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as staged:
-        staged.write(text)
-    os.replace(staged.name, file)  # noqa: PTH105  The atomic step.
+    # Made as any file is, so that the user that a server runs as may read it.
+    staged = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(file)
+    except OSError as error:
+        raise EnvironmentProblem(f"a config file cannot be written: {error.strerror}", where=str(file)) from error
+    finally:
+        staged.unlink(missing_ok=True)
     return file.absolute()
 
 

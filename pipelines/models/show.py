@@ -18,6 +18,7 @@ from penstock.pipelines.models.tracking import digest_of, tracked
 from penstock.serving.client import Client
 from penstock.serving.errors import Code, ServingError
 from penstock.serving.manifest import verify
+from penstock.serving.models.state import State
 from penstock.serving.running import running_server
 
 _PREDICTIONS = frozenset({"InferenceResult", "Predictions"})
@@ -40,7 +41,7 @@ class Story:
         evaluation: Metrics of the Evaluator, over all rows.
         blessed: The Evaluator's verdict, None where there is none.
         predictions: URIs of the predictions that the model made.
-        labels: Changes of labels to this version that were recorded.
+        labels: Changes of labels to this version, and away from it, that were recorded.
     """
 
     store: Path
@@ -113,7 +114,7 @@ def describe(model: Model, version: int | None = None) -> ModelFacts:
             where=model.base,
             expected=f"one of {', '.join(map(str, present))}" if present else "a pushed version",
         )
-    server, states = _states(model)
+    server, states = known_states(model)
     served = model.served()
     chosen = present if version is None else {version: present[version]}
     return ModelFacts(
@@ -130,7 +131,7 @@ def describe(model: Model, version: int | None = None) -> ModelFacts:
                 labels=tuple(label for label, target in model.labels.items() if target == number),
                 asked_for=number in served,
                 state=states.get(number),
-                story=_story(model, number, path) if version is not None else None,
+                story=_story(model, number) if version is not None else None,
             )
             for number, path in chosen.items()
         ),
@@ -146,31 +147,52 @@ def damage(path: Path) -> str | None:
     return None
 
 
-def _states(model: Model) -> tuple[str | None, dict[int, str]]:
-    """Return the address of the server that runs with the model's config, and its versions' states."""
+def known_states(model: Model) -> tuple[str | None, dict[int, str]]:
+    """Return the address of the server that runs with the model's config, and its versions' states.
+
+    A server that does not say is told with its address; None where none runs.
+    """
     server = running_server(model.config)
     if server is None:
         return None, {}
-    with Client(grpc=server.grpc, timeout=_SERVER_SECONDS, retries=0) as client:
+    try:
+        return server.grpc, _states(server.grpc, model.name)
+    except ServingError as error:
+        return f"{server.grpc} (it answers {error})", {}
+    except PenstockError as error:
+        return f"{server.grpc} ({error.what})", {}
+
+
+def available_versions(model: Model) -> set[int]:
+    """Return the versions that the server that runs with the model's config has AVAILABLE; none where none runs.
+
+    Raises:
+        EnvironmentProblem: The server does not answer.
+        ServingError: It cannot say.
+    """
+    server = running_server(model.config)
+    states = _states(server.grpc, model.name) if server is not None else {}
+    return {version for version, state in states.items() if state == State.AVAILABLE.name}
+
+
+def _states(grpc: str, name: str) -> dict[int, str]:
+    with Client(grpc=grpc, timeout=_SERVER_SECONDS, retries=0) as client:
         try:
-            return server.grpc, {one.version: one.state.name for one in client.status(model.name)}
+            return {one.version: one.state.name for one in client.status(name)}
         except ServingError as error:
-            if error.code == Code.NOT_FOUND:
-                return server.grpc, {}
-            return f"{server.grpc} (it answers {error})", {}
-        except PenstockError as error:
-            return f"{server.grpc} ({error.what})", {}
+            if error.code != Code.NOT_FOUND:
+                raise
+            return {}
 
 
-def _story(model: Model, version: int, path: Path) -> Story | None:
-    place = tracked(model, version, path)
-    known = provenance(place.sqlite, place.digest, version) if place is not None else None
-    return _told(known, model.name, version) if known is not None else None
+def _story(model: Model, version: int) -> Story | None:
+    place = tracked(model, version)
+    return _told(provenance(place.sqlite, place.artifact), model.name, version) if place is not None else None
 
 
 def _told(known: Provenance, name: str, version: int) -> Story:
     facts = known.model.artifact.properties if known.model else {}
-    moves = [move for move in label_changes(known.sqlite, name) if move.after == version]
+    moves = [move for move in label_changes(known.sqlite, name) if version in (move.before, move.after)]
     blessings = [made.artifact.properties.get("blessed") for made in known.findings if _is(made, "ModelBlessing")]
     return Story(
         store=known.sqlite,
@@ -186,7 +208,7 @@ def _told(known: Provenance, name: str, version: int) -> Story:
         predictions=tuple(made.artifact.uri for made in known.findings if made.artifact.type in _PREDICTIONS),
         labels=tuple(
             f"{_when(move.time)} {move.kind} {move.label}: {move.before or 'new'} → {move.after}"
-            + (f" failed: {move.error}" if move.error else "")
+            + (f" failed: {move.error.splitlines()[0]}" if move.error else "")
             for move in moves
         ),
     )

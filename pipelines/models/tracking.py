@@ -8,7 +8,7 @@ from pathlib import Path
 
 from penstock.errors import PenstockError
 from penstock.metadata.label_changes import LabelChange, record_change
-from penstock.metadata.provenance import pushed_model
+from penstock.metadata.provenance import pushed_model, pushed_to
 from penstock.pipelines.models.find import Model
 from penstock.serving.manifest import MANIFEST, Manifest
 
@@ -24,12 +24,10 @@ class Tracked:
     Attributes:
         sqlite: The store.
         artifact: Id of its PushedModel.
-        digest: Digest of its manifest.
     """
 
     sqlite: Path
     artifact: int
-    digest: str
 
 
 def digest_of(path: Path) -> str | None:
@@ -40,37 +38,37 @@ def digest_of(path: Path) -> str | None:
         return None
 
 
-def tracked(model: Model, version: int, path: Path) -> Tracked | None:
+def tracked(model: Model, version: int) -> Tracked | None:
     """Return where a version is tracked: in its pipeline's store, one in a folder above its config, or one below here.
 
-    Args:
-        model: The model.
-        version: The version.
-        path: Its folder.
+    A folder is looked up by what is in it; an object store's, which is not read for this, by where it was pushed to.
     """
-    digest = digest_of(path)
-    if digest is None:
+    path = model.versions().get(version)
+    digest = digest_of(path) if path is not None else None
+    if model.local and digest is None:
         return None
     for sqlite in _stores(model):
-        artifact = pushed_model(sqlite, digest, version)
+        if digest is not None:
+            artifact = pushed_model(sqlite, digest, version)
+        else:
+            artifact = pushed_to(sqlite, model.name, version, f"{model.base.rstrip('/')}/{version}")
         if artifact is not None:
-            return Tracked(sqlite, artifact, digest)
+            return Tracked(sqlite, artifact)
     return None
 
 
-def record(model: Model, path: Path | None, change: LabelChange) -> str:
+def record(model: Model, change: LabelChange) -> str:
     """Record a change of a label where the version is tracked.
 
     Args:
         model: The model.
-        path: Folder of the version that the label points to; None where it cannot be looked into.
         change: The change.
 
     Returns:
         What became of it, one sentence: a change that was made must not fail for want of its record.
     """
     try:
-        place = tracked(model, change.after, path) if path is not None else None
+        place = tracked(model, change.after)
         if place is None:
             return f"Not recorded in ML Metadata: no store knows version {change.after} of {model.name}."
         execution = record_change(place.sqlite, change, place.artifact)

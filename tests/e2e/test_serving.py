@@ -24,7 +24,7 @@ steps:
   pusher:
     with:
       model_name: flowers
-      labels: {stable: keep, canary: this}
+      labels: %s
       warmup: {rows: 5}
 """
 ROWS = [
@@ -45,14 +45,24 @@ class Project:
         """Train, push and return the report."""
         return run("served.yaml", "--set", f"steps.trainer.with.hparams.units={units}", cwd=self.folder)
 
+    @classmethod
+    def made(cls, parent: Path, labels: str) -> Project:
+        """Make a project whose pushes set these labels."""
+        assert penstock("init", "flowers", cwd=parent).returncode == 0
+        project = cls(parent / "flowers")
+        (project.folder / "served.yaml").write_text(PIPELINE % labels, encoding="utf-8")
+        (project.folder / "rows.json").write_text(json.dumps(ROWS), encoding="utf-8")
+        return project
+
     def models(self, *arguments: str) -> Any:
         ended = penstock("models", *arguments, "--json", cwd=self.folder)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return json.loads(ended.stdout)
 
-    def ask(self, *options: str, label: str = "stable") -> Any:
+    def ask(self, *options: str, label: str | None = "stable") -> Any:
         """Return the answer to two rows."""
-        arguments = ["request", "flowers", "rows.json", "--signature", "predict", "--label", label, *options]
+        named = [] if label is None else ["--label", label]
+        arguments = ["request", "flowers", "rows.json", "--signature", "predict", *named, *options]
         ended = penstock(*arguments, cwd=self.folder)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return json.loads(ended.stdout)
@@ -84,10 +94,7 @@ def serving(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_two_versions_from_training_to_rollback(tmp_path):
-    assert penstock("init", "flowers", cwd=tmp_path).returncode == 0
-    project = Project(tmp_path / "flowers")
-    (project.folder / "served.yaml").write_text(PIPELINE, encoding="utf-8")
-    (project.folder / "rows.json").write_text(json.dumps(ROWS), encoding="utf-8")
+    project = Project.made(tmp_path, "{stable: keep, canary: this}")
     first = project.train(16)
     assert set(states(first).values()) == {"ran"}
     assert first["summary"]["pushes"][0]["version"] == "1"
@@ -119,6 +126,21 @@ def test_two_versions_from_training_to_rollback(tmp_path):
     shown = penstock("models", "show", "flowers/1", cwd=project.folder).stdout
     assert "rollback stable: 2 → 1" in shown
     assert [found["problem"] for found in project.models("verify")] == [None, None]
+
+
+def test_a_client_that_names_nothing_follows_the_one_label(tmp_path):
+    project = Project.made(tmp_path, "{stable: this}")
+    project.train(16)
+    with serving(project.folder) as (grpc, rest):
+        over_rest, over_grpc = project.ask("--rest", rest, label=None), project.ask("--grpc", grpc, label=None)
+        project.train(24)
+        newer = project.ask(label=None)
+        assert newer != over_rest
+        assert newer == project.ask()
+        rolled_back = project.models("rollback", "flowers")
+        assert (rolled_back["before"], rolled_back["after"], rolled_back["remaining"]) == (2, 1, [1])
+        assert project.ask("--rest", rest, label=None) == over_rest
+        assert project.ask("--grpc", grpc, label=None) == over_grpc
 
 
 def flatten(row: Any) -> list[float]:

@@ -19,7 +19,7 @@ class Lineage:
         self.file = file
         self._store = metadata_store.MetadataStore(config)
 
-    def push(self, version: int, digest: str, run: str = "run1") -> int:
+    def push(self, version: int, digest: str, run: str = "run1", **facts_of_push: str) -> int:
         """Write a run that pushed a version; return the PushedModel's id."""
         data = self.made(
             "examples", run, "Examples", "/data/1", {"input_fingerprint": "sum:7\nxor:1"}, input_base="/raw"
@@ -30,7 +30,7 @@ class Lineage:
         self.made("evaluator", run, "ModelBlessing", "/blessing/1", {"blessed": 1}, [model])
         self.made("scores", run, "InferenceResult", "/scores/1", {}, [model])
         told = {"pushed": 1, "digest": digest, "pushed_version": str(version), "reason": "blessed by the Evaluator"}
-        return self.made("pusher", run, "PushedModel", "/pushed/1", told, [model])
+        return self.made("pusher", run, "PushedModel", "/pushed/1", {**told, **facts_of_push}, [model])
 
     def made(
         self,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from penstock.metadata.provenance import provenance, pushed_model
+from penstock.metadata.provenance import provenance, pushed_model, pushed_to
 from tests.metadata.lineage import Lineage
 
 
@@ -13,9 +13,8 @@ def lineage(tmp_path):
 
 def test_the_whole_story(lineage):
     lineage.push(1, "d1", run="run1")
-    lineage.push(2, "d2", run="run2")
-    found = provenance(lineage.file, "d2", 2)
-    assert found is not None
+    pushed = lineage.push(2, "d2", run="run2")
+    found = provenance(lineage.file, pushed)
     assert (found.pipeline, found.pushed.run, found.pushed.step) == ("digits", "run2", "pusher")
     assert found.model is not None
     assert (found.model.step, found.model.artifact.properties["commit"]) == ("trainer", "abc123")
@@ -29,7 +28,15 @@ def test_the_same_model_pushed_twice_is_two_versions(lineage):
     assert pushed_model(lineage.file, "d", 1) == first
     assert pushed_model(lineage.file, "d", 2) == second
     assert pushed_model(lineage.file, "d", 3) is None
-    assert provenance(lineage.file, "other", 1) is None
+    assert pushed_model(lineage.file, "other", 1) is None
+
+
+def test_a_version_by_where_it_was_pushed_to(lineage):
+    lineage.push(1, "d", model_name="m", pushed_destination="gs://a/m/1")
+    second = lineage.push(1, "d", model_name="m", pushed_destination="gs://b/m/1")
+    assert pushed_to(lineage.file, "m", 1, "gs://b/m/1") == second
+    assert pushed_to(lineage.file, "n", 1, "gs://b/m/1") is None
+    assert pushed_to(lineage.file, "m", 2, "gs://b/m/1") is None
 
 
 def test_a_store_in_which_nothing_was_pushed(lineage):
@@ -38,7 +45,6 @@ def test_a_store_in_which_nothing_was_pushed(lineage):
 
 
 def test_a_pushed_model_whose_model_is_not_known(lineage):
-    lineage.made("pusher", "run1", "PushedModel", "/p", {"digest": "d", "pushed_version": "1"})
-    found = provenance(lineage.file, "d", 1)
-    assert found is not None
+    pushed = lineage.made("pusher", "run1", "PushedModel", "/p", {"digest": "d", "pushed_version": "1"})
+    found = provenance(lineage.file, pushed)
     assert (found.model, found.ancestors, found.findings) == (None, (), ())

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from penstock.pipelines.models.change import change_label
+from penstock.pipelines.models.change import Wish, change_label
 from penstock.pipelines.models.find import find_model
-from penstock.pipelines.models.move import version_to_go_back_to
 from penstock.serving.client import Client
 from penstock.serving.errors import Code, ServingError
 from penstock.serving.manifest import MANIFEST, Manifest, walk
@@ -86,10 +85,9 @@ def served(tmp_path, monkeypatch):
     server.stop()
 
 
-def move(version, kind):
-    return change_label(
-        find_model("digits"), version, "stable", kind=kind, grpc=None, timeout=60, say=lambda line: None
-    )
+def move(kind, version=None):
+    wish = Wish(kind, "stable", version)
+    return change_label(find_model("digits"), wish, grpc=None, timeout=60, say=lambda line: None)
 
 
 def test_there_and_back_without_a_failed_request(served):
@@ -99,9 +97,9 @@ def test_there_and_back_without_a_failed_request(served):
         for one in load:
             one.start()
         try:
-            move(2, "promote")
+            move("promote", 2)
             assert first.predict("digits", instances=[1.0], label="stable") == [2.0]
-            move(version_to_go_back_to(find_model("digits"), "stable"), "rollback")
+            move("rollback")
             assert second.predict("digits", instances=[1.0], label="stable") == [1.0]
         finally:
             for one in load:
@@ -140,10 +138,10 @@ def test_a_flipped_byte_is_refused_and_the_old_version_serves_on(served, tmp_pat
     file = tmp_path / "serving" / "digits" / "2" / "saved_model.pb"
     with Client(grpc=served[0]) as client:
         data = bytearray(file.read_bytes())
-        move(1, "promote")
+        move("promote", 1)
         data[len(data) // 2] ^= 1
         file.write_bytes(data)
         with pytest.raises(Exception, match="is not what was pushed"):
-            move(2, "promote")
+            move("promote", 2)
         assert client.predict("digits", instances=[1.0], label="stable") == [1.0]
         assert client.status("digits", 1)[0].state == State.AVAILABLE

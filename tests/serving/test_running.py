@@ -12,6 +12,7 @@ from penstock.serving.model_config import ModelEntry, ModelsFile
 from penstock.serving.running import (
     describe_process,
     entries_beside,
+    entries_of,
     forget_server,
     read_record,
     record_server,
@@ -61,6 +62,27 @@ def test_all_that_the_server_serves(tmp_path):
     assert [entry.name for entry in entries_beside(configs[0])] == ["a"]
     record_server(describe(*configs))
     assert [entry.name for entry in entries_beside(configs[0])] == ["a", "b"]
+
+
+def test_models_that_stand_in_no_config_are_served_on(tmp_path):
+    config = tmp_path / "a.config"
+    ModelsFile(config).update(lambda _: (ModelEntry("a", "/elsewhere/a"),))
+    plain = [ModelEntry("wine", "/serving/wine"), ModelEntry("a", "/serving/a")]
+    record_server(describe_process(os.getpid(), "embedded", "h:1", "http://h", [config], plain))
+    server = running_server(config)
+    assert server is not None
+    assert server.plain == {"wine": "/serving/wine", "a": "/serving/a"}
+    # One that stands in a config by now is served as that says.
+    assert entries_of(server) == [ModelEntry("a", "/elsewhere/a"), ModelEntry("wine", "/serving/wine")]
+    assert entries_beside(config) == entries_of(server)
+
+
+def test_a_hand_written_config_beside_a_base_path_is_not_what_the_server_runs_with(tmp_path):
+    config = tmp_path / "models.config"
+    config.write_text('model_config_list { config { name: "b" base_path: "/b" model_platform: "tensorflow" } }')
+    plain = [ModelEntry("wine", "/serving/wine")]
+    server = describe_process(os.getpid(), "embedded", "h:1", "http://h", [config], plain)
+    assert entries_of(server) == plain
 
 
 def test_a_folder_that_is_not_there(tmp_path):

@@ -15,9 +15,8 @@ import pytest
 from penstock.components.pusher.config import PusherConfig
 from penstock.components.pusher.push import PushRequest, PushResult, push
 from penstock.errors import PenstockError
-from penstock.pipelines.models.change import change_label
+from penstock.pipelines.models.change import Wish, change_label
 from penstock.pipelines.models.find import Model, find_model
-from penstock.pipelines.models.move import version_to_go_back_to
 from penstock.serving.client import Client
 from penstock.serving.errors import ServingError
 from penstock.serving.model_config import ModelsFile
@@ -148,8 +147,8 @@ def known(base: Path) -> Model:
     return find_model(NAME, [base.parent / "models.config"])
 
 
-def moved(base: Path, version: int, kind: str) -> tuple[int | None, int]:
-    done = change_label(known(base), version, "stable", kind=kind, grpc=None, timeout=LONGEST, say=lambda _: None)
+def moved(base: Path, wish: Wish) -> tuple[int | None, int]:
+    done = change_label(known(base), wish, grpc=None, timeout=LONGEST, say=lambda _: None)
     assert done.moved.served
     assert done.moved.problem is None
     return done.moved.before, done.moved.after
@@ -161,15 +160,27 @@ def test_push_promotion_and_rollback_fail_no_request(models, base):
         callers.wait_for(1)
         assert pushed(models[1], base, labels={"stable": "keep", "canary": "this"}).labels == {"canary": 2, "stable": 1}
         callers.wait_for(1)
-        assert moved(base, 2, "promote") == (1, 2)
+        assert moved(base, Wish("promote", "stable", 2)) == (1, 2)
         callers.wait_for(2)
-        back = version_to_go_back_to(known(base), "stable")
-        assert moved(base, back, "rollback") == (2, 1)
+        assert moved(base, Wish("rollback", "stable", None)) == (2, 1)
         callers.wait_for(1)
     assert callers.failures == []
     assert callers.seen == {(1, 2, 1)}
     (entry,) = ModelsFile(base.parent / "models.config").read()
     assert dict(entry.labels) == {"canary": 2, "stable": 1}
+
+
+def test_a_client_that_names_no_label_follows_the_one_label(models, base):
+    """The walk of the book chapter: v1, then v2 at once, then v1 again after the rollback."""
+    assert pushed(models[0], base, labels={"stable": "this"}).labels == {"stable": 1}
+    with serving(base.parent / "models.config", None) as callers:
+        callers.wait_for(1)
+        assert pushed(models[1], base, labels={"stable": "this"}).labels == {"stable": 2}
+        callers.wait_for(2)
+        assert moved(base, Wish("rollback", "stable", None)) == (2, 1)
+        callers.wait_for(1)
+    assert callers.failures == []
+    assert callers.seen == {(1, 2, 1)}
 
 
 def test_the_newest_version_takes_over_without_a_failed_request(models, base):

@@ -25,9 +25,14 @@ def forking() -> Iterator[Forks]:
         yield started
 
 
+def _config_file(base: Path) -> Path:
+    return base.parent.parent / "deploy" / "tf.config"
+
+
 def _config(base: Path) -> dict[str, Any]:
     return {
-        "destination": {"directory": str(base)},
+        # Elsewhere, so that the base path gets a pointer too.
+        "destination": {"directory": str(base), "config": str(_config_file(base))},
         "labels": {"stable": "keep", "canary": "this"},
         "batching": {"max_batch_size": 8},
         "keep_versions": 2,
@@ -38,7 +43,7 @@ def require_whole(base: Path) -> None:
     """Fail unless every version is whole, and the config serves what is there."""
     for name in versions(base).values():
         verify(base / name)
-    entry = Entry("digits", str(base), base.parent / "models.config").read()
+    entry = Entry("digits", str(base), _config_file(base)).read()
     assert entry is not None
     assert set(entry.labels.values()) <= set(entry.policy.versions) <= set(versions(base))
 
@@ -77,6 +82,6 @@ def test_of_16_processes_one_wins_each_version_and_the_others_are_told(saved_mod
     assert result.others == []
     assert result.winners == dict.fromkeys(range(1, 26), 1)
     assert result.told == dict.fromkeys(range(1, 26), 15)
-    assert sorted(child.name for child in base.iterdir()) == sorted(map(str, range(1, 26)))
+    assert sorted(child.name for child in base.iterdir()) == sorted([".penstock-versions", *map(str, range(1, 26))])
     for version in range(1, 26):
         verify(base / str(version))

@@ -16,7 +16,18 @@ from penstock.errors import ArtifactError
     ],
 )
 def test_where_labels_are_after_version_5(wanted, before, after):
-    assert placed(wanted, before, 5) == after
+    assert placed(wanted, before, before, 5) == after
+
+
+@pytest.mark.parametrize("value", ["this", "latest"])
+def test_a_label_that_a_later_push_has_moved_does_not_go_back(value):
+    assert placed({"canary": value}, {}, {"canary": 6}, 5) == {"canary": 6}
+    assert placed({"canary": value}, {"canary": 3}, {"canary": 6}, 5) == {"canary": 6}
+    assert placed({"canary": value}, {"canary": 3}, {"canary": 4}, 5) == {"canary": 5}
+
+
+def test_a_version_below_the_label_takes_it_where_nothing_has_moved_since():
+    assert placed({"canary": "this"}, {"canary": 6}, {"canary": 6}, 5) == {"canary": 5}
 
 
 @pytest.mark.parametrize(

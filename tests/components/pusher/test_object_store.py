@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +17,7 @@ from penstock.components.pusher.push import PushRequest, push
 from penstock.errors import ArtifactError, EnvironmentProblem
 from penstock.serving.manifest import MANIFEST
 from penstock.serving.model_config import ModelsFile, VersionPolicy
+from penstock.serving.places import changing
 from tests.components.pusher.conftest import FILES
 
 
@@ -149,6 +152,34 @@ def test_old_versions_go_and_their_numbers_with_them(model: Path, store: str):
     assert sorted(present(store)) == [2, 4]
     with pytest.raises(ArtifactError, match="version 3 exists and is never overwritten"):
         upload(model, store, 3, extra={})
+
+
+def test_numbers_that_are_known_from_elsewhere_are_not_used(model: Path, store: str):
+    assert upload(model, store, "next", extra={}, used={6}).version == 7
+
+
+def test_of_two_pushes_at_once_each_takes_a_number_of_its_own(
+    model: Path, store: str, files: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The second begins, in another thread, when the first has chosen its number and uploads."""
+    config, copy = tmp_path / "models.config", files.copy
+    second: list[Future[int]] = []
+    put = threading.local()
+
+    def watched(source: str, target: str, *, overwrite: bool) -> None:
+        if not second and not hasattr(put, "second"):
+            second.append(pool.submit(_upload_as_second))
+            assert wait(second, timeout=0.05).not_done
+        copy(source, target, overwrite=overwrite)
+
+    def _upload_as_second() -> int:
+        put.second = True
+        return upload(model, store, "next", extra={}, alone=lambda: changing(config, 60)).version
+
+    monkeypatch.setattr(files, "copy", watched)
+    with ThreadPoolExecutor(1) as pool:
+        first = upload(model, store, "next", extra={}, alone=lambda: changing(config, 60)).version
+        assert (first, second[0].result()) == (1, 2)
 
 
 @pytest.mark.usefixtures("gate")

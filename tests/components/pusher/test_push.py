@@ -1,3 +1,4 @@
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -5,12 +6,14 @@ from typing import Any
 import pytest
 
 from penstock.components.pusher.config import PusherConfig
+from penstock.components.pusher.entry import Entry
 from penstock.components.pusher.push import PushRequest, PushResult, push
 from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem
 from penstock.reporting import reporting_to
 from penstock.serving.batching_config import BatchingOptions, parse_batching
-from penstock.serving.manifest import verify
+from penstock.serving.manifest import MANIFEST, Manifest, verify
 from penstock.serving.model_config import ModelEntry, ModelsFile, VersionPolicy
+from penstock.serving.places import pointed_config
 from penstock.serving.versions import versions
 from tests.recorder import Recorder
 
@@ -106,7 +109,7 @@ def test_nothing_but_the_version_is_written_where_nothing_else_is_asked(model: P
     result = push(PushRequest(model, _config(base)))
     assert result.labels == {}
     assert [child.name for child in base.parent.iterdir()] == ["digits"]
-    assert [child.name for child in base.iterdir()] == ["1"]
+    assert sorted(child.name for child in base.iterdir()) == [".penstock-versions", "1"]
 
 
 def test_labels_and_the_config_follow_the_versions(model: Path, base: Path):
@@ -214,9 +217,13 @@ def test_labels_that_move_without_a_server_are_told(model: Path, base: Path):
     config = _config(base, labels={"stable": "this"})
     with reporting_to(told):
         push(PushRequest(model, config))
-        assert not any("labels moved" in line for line in told.notes)
+        assert not any("no server is known" in line for line in told.notes)
         push(PushRequest(model, config))
-    assert sum("no server is known that would confirm it" in line for line in told.notes) == 1
+    (note,) = (line for line in told.notes if line.startswith("no server"))
+    assert note == (
+        "no server is known: a TensorFlow Serving that runs with this config already refuses a label on a version that "
+        "it has not loaded; name it (destination.tf_serving.grpc, or --grpc) to move labels safely"
+    )
 
 
 def test_a_version_that_a_config_beside_names_is_kept(model: Path, base: Path):
@@ -225,6 +232,54 @@ def test_a_version_that_a_config_beside_names_is_kept(model: Path, base: Path):
         last = push(PushRequest(model, _config(base, keep_versions=1)))
     assert last.removed == (3,)
     assert sorted(child.name for child in base.iterdir() if child.name.isdigit()) == ["1", "4"]
+
+
+def test_a_label_that_a_command_moved_keeps_its_version(model: Path, base: Path):
+    """A step without labels and without a name knows no config; the one that a promotion wrote counts all the same."""
+    push(PushRequest(model, _config(base)))
+    push(PushRequest(model, _config(base)))
+    entry = ModelEntry("digits", str(base), policy=VersionPolicy("specific", versions=(1,)), labels={"stable": 1})
+    ModelsFile(base.parent / "models.config").update(lambda _: (entry,))
+    assert push(PushRequest(model, _config(base, keep_versions=1))).removed == (2,)
+    assert sorted(versions(base)) == [1, 3]
+
+
+def test_the_base_path_names_a_config_that_lies_elsewhere(model: Path, base: Path, tmp_path: Path):
+    elsewhere = tmp_path / "deploy" / "tf.config"
+    destination = {"directory": str(base), "config": str(elsewhere)}
+    push(PushRequest(model, _config(base, destination=destination, labels={"stable": "this"})))
+    assert pointed_config(base) == elsewhere
+    for _ in range(2):
+        last = push(PushRequest(model, _config(base, keep_versions=1)))
+    assert last.removed == (2,)
+    assert sorted(versions(base)) == [1, 3]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_base_path_without_permission_publishes_nothing(model: Path, base: Path):
+    base.mkdir(parents=True)
+    base.chmod(0o555)
+    try:
+        with pytest.raises(EnvironmentProblem, match="the model could not be pushed: Permission denied") as caught:
+            push(PushRequest(model, _config(base)))
+    finally:
+        base.chmod(0o755)
+    assert "check the owner and the permissions of " in (caught.value.hint or "")
+    assert list(base.iterdir()) == []
+
+
+def test_a_version_that_is_not_in_service_is_named_with_its_digest(
+    model: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(self: Entry, entry: ModelEntry | None) -> None:
+        raise EnvironmentProblem("the disk is full", hint="free some space")
+
+    monkeypatch.setattr(Entry, "write", refuse)
+    with pytest.raises(EnvironmentProblem) as caught:
+        push(PushRequest(model, _config(base, labels={"stable": "this"})))
+    digest = Manifest.from_bytes((base / "1" / MANIFEST).read_bytes()).digest
+    assert caught.value.what == "version 1 of digits is published, but not in service: the disk is full"
+    assert caught.value.received == f"{base}/1, digest {digest}"
 
 
 def test_a_server_that_cannot_be_reached_publishes_nothing(model: Path, base: Path):

@@ -22,7 +22,7 @@ def test_the_newest_stay_and_those_that_are_needed(five: Path):
     assert prune(five, 2, {1}) == (2, 3)
     assert sorted(versions(five)) == [1, 4, 5]
     assert removed(five) == {2, 3}
-    assert sorted(child.name for child in five.iterdir()) == [".penstock-removed", "1", "4", "5"]
+    assert sorted(child.name for child in five.iterdir()) == [".penstock-removed", ".penstock-versions", "1", "4", "5"]
 
 
 def test_nothing_is_superfluous_among_few():

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
 
 from penstock.components.pusher.config import LabelValue
-from penstock.components.pusher.service import Service, in_service
+from penstock.components.pusher.entry import Entry
+from penstock.components.pusher.roll_out import in_service
+from penstock.components.pusher.service import Service
 from penstock.errors import ConfigError, EnvironmentProblem
+from penstock.reporting import reporting_to
 from penstock.serving.errors import Code, ServingError
-from penstock.serving.label_history import version_before
+from penstock.serving.label_history import history_file, read_moves, version_before
 from penstock.serving.model_config import ModelEntry, ModelsFile, VersionPolicy
-from penstock.serving.models.state import VersionStatus
+from penstock.serving.models.state import State, VersionStatus
+from penstock.serving.places import changing, pointed_config
 from penstock.serving.running import describe_process, record_server
+from tests.recorder import Recorder
 
 
 class FakeServer:
@@ -231,7 +236,7 @@ def test_a_server_of_several_configs_keeps_their_models(config: Path, tmp_path: 
     service = Service("digits", "/serving/digits", config, labels={"stable": "this"})
     with in_service(service, lambda: {1}, lambda _: server) as roll_out:
         roll_out.run(1)
-    assert server.told[0] == "digits [1]; wine latest"
+    assert server.told[0] == "wine latest; digits [1]"
     assert [entry.name for entry in ModelsFile(config).read()] == ["digits"]
 
 
@@ -243,10 +248,22 @@ def test_a_move_of_a_label_is_remembered(config: Path):
     assert version_before(config, "digits", "stable", 2) == 1
 
 
+def _kept(service: Service, present: set[int], version: int, server: FakeServer | None = None) -> set[int]:
+    """Return what a pruning is told to leave alone."""
+    kept: list[Collection[int]] = []
+
+    def remove(keep: int, needed: Collection[int]) -> tuple[int, ...]:
+        kept.append(needed)
+        return ()
+
+    with in_service(service, lambda: present, lambda _: server or FakeServer()) as roll_out:
+        roll_out.prune(1, version, remove)
+    return set(kept[0])
+
+
 def test_the_config_names_the_versions_that_must_stay(config: Path):
     _put(config, (1, 2), canary=2, stable=1)
-    with in_service(Service("digits", "/serving/digits", config), lambda: {1, 2}) as roll_out:
-        assert roll_out.needed() == {1, 2}
+    assert _kept(Service("digits", "/serving/digits", config), {1, 2}, 3) == {1, 2, 3}
 
 
 def test_the_version_that_a_rollback_would_go_to_must_stay(config: Path):
@@ -254,5 +271,122 @@ def test_the_version_that_a_rollback_would_go_to_must_stay(config: Path):
     for version in (1, 2, 3):
         with in_service(service, lambda: {1, 2, 3}, lambda _: FakeServer()) as roll_out:
             roll_out.run(version)
-            needed = roll_out.needed()
-    assert needed == {2, 3}
+    assert _kept(service, {1, 2, 3}, 3) == {2, 3}
+
+
+def test_what_the_server_answers_with_must_stay(config: Path):
+    class Busy(FakeServer):
+        def status(self, model: str) -> list[VersionStatus]:
+            states = (State.AVAILABLE, State.LOADING, State.UNLOADING, State.END)
+            return [VersionStatus(version, state) for version, state in enumerate(states, start=1)]
+
+    service = Service("digits", "/serving/digits", None, "localhost:8500")
+    assert _kept(service, {1, 2, 3, 4, 5}, 5, Busy()) == {1, 2, 5}
+
+
+def test_a_step_without_a_config_leaves_what_another_one_names(tmp_path: Path):
+    base, elsewhere = tmp_path / "serving" / "digits", tmp_path / "deploy" / "tf.config"
+    base.mkdir(parents=True)
+    other = Service("digits", str(base), elsewhere, labels={"stable": "this"})
+    with in_service(other, lambda: {1}) as roll_out:
+        roll_out.run(1)
+    assert pointed_config(base) == elsewhere
+    assert _kept(Service("digits", str(base)), {1, 2, 3}, 3) == {1, 3}
+
+
+def test_nothing_is_removed_while_a_promotion_goes_on(config: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("penstock.components.pusher.roll_out.LOCK_SECONDS", 0.0)
+    told = Recorder()
+    with (
+        reporting_to(told),
+        in_service(Service("digits", "/serving/digits", config), lambda: {1, 2}) as roll_out,
+        changing(config, 1),
+    ):
+        assert roll_out.prune(1, 2, lambda keep, needed: pytest.fail("it must not remove anything")) == []
+    assert told.notes[0].startswith(
+        f"older versions stay: {config}: a push, a promotion or a rollback has been changing the config for 0 s"
+    )
+
+
+def test_of_two_pushes_at_once_the_newer_one_keeps_the_label(config: Path):
+    service = Service("digits", "/serving/digits", config, labels={"canary": "this"})
+    told = Recorder()
+    with (
+        reporting_to(told),
+        in_service(service, lambda: {1, 2}) as older,
+        in_service(service, lambda: {1, 2}) as newer,
+    ):
+        assert newer.run(2) == {"canary": 2}
+        assert older.run(1) == {"canary": 2}
+    assert "label 'canary' stays at version 2, to which it has moved while this push went on" in told.notes
+    assert [move.after for move in read_moves(config, "digits")] == [2]
+
+
+def test_a_folder_whose_push_failed_is_not_asked_for(config: Path):
+    _put(config, (1,), stable=1)
+    server = FakeServer()
+    service = Service("digits", "/serving/digits", config, "localhost:8500")
+    _run(service, server, {1, 2, 3, 9}, 3)  # 9 was published, and never in service.
+    (entry,) = ModelsFile(config).read()
+    assert entry.policy.versions == (1, 3)
+
+
+def test_a_reload_keeps_the_models_that_stand_in_no_config(config: Path):
+    addresses = "127.0.0.1:8500", "http://127.0.0.1:8501"
+    plain = [ModelEntry("wine", "/serving/wine"), ModelEntry("digits", "/serving/digits")]
+    record_server(describe_process(os.getpid(), "embedded", *addresses, [config], plain))
+    for grpc in (None, "127.0.0.1:8500"):
+        server = FakeServer()
+        service = Service("digits", "/serving/digits", config, grpc, {"stable": "this"})
+        _run(service, server, {1, 2}, 2 if grpc else 1)
+        assert all(told.endswith("; wine latest") for told in server.told if not told.startswith("wait"))
+
+
+def test_a_history_that_cannot_be_written_leaves_the_version_in_service(config: Path):
+    history_file(config).mkdir()
+    told = Recorder()
+    service = Service("digits", "/serving/digits", config, labels={"stable": "this"})
+    with reporting_to(told), pytest.raises(EnvironmentProblem, match="the history of labels cannot be read"):
+        _used(service)
+    with reporting_to(told), in_service(service, lambda: {1}) as roll_out:
+        assert roll_out.run(1) == {"stable": 1}
+    assert told.notes[0].startswith(f"{history_file(config)}: the history of labels cannot be written: Is a directory")
+
+
+def _used(service: Service) -> set[int]:
+    with in_service(service, lambda: {1}) as roll_out:
+        return roll_out.used()
+
+
+def test_a_number_that_the_config_or_its_history_names_is_used(config: Path):
+    service = Service("digits", "/serving/digits", config, labels={"stable": "this"})
+    for version in (3, 5):
+        with in_service(service, lambda: {3, 5}) as roll_out:
+            roll_out.run(version)
+    assert _used(service) == {3, 5}
+
+
+def test_a_config_that_cannot_be_written_is_told_as_what_it_is(config: Path, monkeypatch: pytest.MonkeyPatch):
+    before = _put(config, (1,), stable=1)
+
+    def full(self: Entry, entry: ModelEntry | None) -> tuple[ModelEntry, ...]:
+        if entry == before:
+            return ()
+        raise EnvironmentProblem(
+            f"{config} could not be written",
+            received="[Errno 28] No space left on device",
+            expected="a text file in a folder that can be written",
+            hint=f"check the owner, the permissions and the free space of {config.parent}",
+        )
+
+    monkeypatch.setattr(Entry, "write", full)
+    service = Service("digits", "/serving/digits", config, labels={"stable": "this"})
+    with in_service(service, lambda: {1, 2}) as roll_out, pytest.raises(EnvironmentProblem) as caught:
+        roll_out.run(2, "/serving/digits/2, digest abc")
+    assert str(caught.value) == (
+        f"version 2 of digits is published, but not in service: {config} could not be written\n"
+        "  received: /serving/digits/2, digest abc; [Errno 28] No space left on device\n"
+        "  expected: a text file in a folder that can be written\n"
+        "  next: the config of before is back; check the owner, the permissions and the free space of "
+        f"{config.parent}, then push again"
+    )

@@ -1,3 +1,4 @@
+import shutil
 import time
 from pathlib import Path
 
@@ -5,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.components.pusher.versions import choose
+from penstock.components.pusher.publish import publish
+from penstock.components.pusher.versions import USED, choose, remember, remembered
 from penstock.errors import ArtifactError
 from penstock.serving.versions import INT64_MAX
 
@@ -69,3 +71,26 @@ def test_next_is_never_there_and_always_the_highest(tmp_path_factory: pytest.Tem
     assert chosen not in present
     assert chosen > max(present, default=0)
     assert chosen >= 1
+
+
+def test_the_number_of_a_version_that_was_removed_by_hand_is_not_used_again(model: Path, base: Path):
+    for _ in range(2):
+        publish(model, base, "next")
+    shutil.rmtree(base / "2")
+    assert choose(base, "next") == 3
+    with pytest.raises(ArtifactError, match="version 2 exists and is never overwritten"):
+        choose(base, 2)
+
+
+def test_numbers_that_are_known_from_elsewhere_are_used(tmp_path: Path):
+    assert choose(tmp_path, "next", {4}) == 5
+    with pytest.raises(ArtifactError, match="version 4 exists and is never overwritten"):
+        choose(tmp_path, 4, {4})
+
+
+def test_what_a_killed_process_left_of_a_number_does_not_become_a_part_of_another(tmp_path: Path):
+    remember(tmp_path, 7)
+    with (tmp_path / USED).open("ab") as stream:
+        stream.write(b"\n1")
+    remember(tmp_path, 12)
+    assert remembered(tmp_path) == {1, 7, 12}

@@ -59,7 +59,7 @@ def test_versions_and_labels_are_served_when_the_push_ends(model: Path, base: Pa
             assert client.predict("digits", inputs=_ROW, label=label, signature="predict") == [[2.0, 4.0]]
         states = {status.version: status.state for status in client.status("digits")}
     assert (states[3], states[2]) == (State.AVAILABLE, State.AVAILABLE)
-    assert sorted(child.name for child in base.iterdir()) == [".penstock-removed", "2", "3"]
+    assert sorted(child.name for child in base.iterdir()) == [".penstock-removed", ".penstock-versions", "2", "3"]
 
 
 def test_the_server_finds_a_version_by_itself_and_the_push_waits_for_it(model: Path, base: Path, address: str):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from penstock.serving.model_config import ModelsFile
+from penstock.serving.model_config import ModelEntry, ModelsFile
 from penstock.serving.running import describe_process, record_server
 from tests.pipelines.models.pushed import configure, push
 from tests.serving.fake_server import FakeServer
@@ -40,9 +40,10 @@ def running(server: FakeServer, config: Path) -> Iterator[Callable[..., str]]:
     """Start the server and record it beside its configs, as ``penstock serve`` does; give its address."""
     with ExitStack() as stack:
 
-        def start(*configs: Path) -> str:
+        def start(*configs: Path, plain: Sequence[ModelEntry] = ()) -> str:
             grpc = stack.enter_context(server.running())
-            record_server(describe_process(os.getpid(), "embedded", grpc, "http://127.0.0.1:1", configs or [config]))
+            rest = "http://127.0.0.1:1"
+            record_server(describe_process(os.getpid(), "embedded", grpc, rest, configs or [config], plain))
             return grpc
 
         yield start

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -10,7 +12,9 @@ from penstock.metadata.label_changes import label_changes
 from penstock.serving.errors import Code, ServingError
 from penstock.serving.label_history import read_moves
 from penstock.serving.manifest import MANIFEST, Manifest
+from penstock.serving.model_config import ModelEntry, ModelsFile, VersionPolicy
 from penstock.serving.models.state import State
+from penstock.serving.places import changing, point_to_config
 from tests.metadata.lineage import Lineage
 from tests.pipelines.models.command import invoke
 from tests.pipelines.models.pushed import configure, push
@@ -34,9 +38,18 @@ def test_every_command_has_help_with_an_example(command):
 
 
 def test_list(base):
-    assert invoke("models", "list").output == f"digits  versions 2, 1  stable → 1  {base}\n"
+    assert invoke("models", "list").output == f"digits  versions 2, 1  stable → 1  asked for 1, 2  {base}\n"
     (found,) = json.loads(invoke("models", "list", "--json").output)
     assert (found["versions"], found["labels"], found["asked_for"]) == ([2, 1], {"stable": 1}, [1, 2])
+    assert (found["server"], found["available"]) == (None, [])
+
+
+def test_list_what_a_server_has(server, running):
+    grpc = running()
+    server.states["digits", 2] = (State.LOADING, Code.OK, "")
+    assert f"  asked for 1, 2  AVAILABLE 1 at {grpc}  " in invoke("models", "list").output
+    (found,) = json.loads(invoke("models", "list", "--json").output)
+    assert (found["server"], found["available"]) == (grpc, [1])
 
 
 def test_list_where_nothing_is(tmp_path, monkeypatch):
@@ -112,9 +125,35 @@ def test_promote_and_roll_back(config, lineage, server, running):
     assert re.search(r"^  labels    \d{4}-\d\d-\d\d \d\d:\d\d:\d\d promote stable: 1 → 2$", shown, re.MULTILINE)
 
 
+def test_show_tells_the_moves_away_from_a_version_too(base, lineage):
+    lineage.push(1, Manifest.from_bytes((base / "1" / MANIFEST).read_bytes()).digest)
+    invoke("models", "promote", "digits", 2)
+    invoke("models", "rollback", "digits")
+    for version in (1, 2):
+        shown = invoke("models", "show", f"digits/{version}").output
+        assert re.search(r"  labels .* promote stable: 1 → 2; .* rollback stable: 2 → 1$", shown, re.MULTILINE)
+
+
+def test_a_version_in_an_object_store_is_found_by_where_it_was_pushed_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    entry = ModelEntry("m", "gs://b/m", policy=VersionPolicy("specific", versions=(1, 2)), labels={"stable": 1})
+    ModelsFile(tmp_path / "models.config").update(lambda _entries: (entry,))
+    lineage = Lineage(tmp_path / "metadata.sqlite")
+    lineage.push(1, "d1", model_name="m", pushed_destination="gs://b/m/1")
+    lineage.push(2, "d2", model_name="m", pushed_destination="gs://elsewhere/m/2")
+    lineage.push(2, "d2", model_name="m", pushed_destination="gs://b/m/2")
+    output = invoke("models", "promote", "m", 2).output
+    assert "Recorded in ML Metadata: execution " in output
+    (recorded,) = label_changes(lineage.file, "m")
+    assert (recorded.before, recorded.after) == (1, 2)
+
+
 def test_promote_without_a_server_and_a_store_says_so(config):
     output = invoke("models", "promote", "digits", 2).output
-    assert "No server is known, so nobody has confirmed that version 2 is AVAILABLE" in output
+    assert output.splitlines()[1] == (
+        "No server is known: a TensorFlow Serving that runs with this config already refuses a label on a version that "
+        "it has not loaded; name it (destination.tf_serving.grpc, or --grpc) to move labels safely."
+    )
     assert output.endswith(NO_STORE)
 
 
@@ -193,12 +232,81 @@ def test_verify(base):
     assert json.loads(invoke("models", "verify", "--json").output)[1]["problem"] == "saved_model.pb has changed"
 
 
-def test_prune_removes_nothing_where_it_is_not_known_what_is_served(base):
+@pytest.mark.parametrize(
+    "arguments", [["prune", "digits", "--keep", 1], ["promote", "digits", 4], ["rollback", "digits", "--to", 1]]
+)
+def test_nothing_is_changed_where_it_is_not_known_what_is_served(base, config, arguments):
     push(base, 3, 4, 5)
-    (base.parent / "models.config").unlink()
-    answer = invoke("models", "prune", "digits", "--keep", 1)
-    assert "which versions of digits are served is not known here, so none is removed" in str(answer.exception)
+    config.unlink()
+    answer = invoke("models", *arguments)
+    assert "which versions of digits are served is not known here, so nothing is changed" in str(answer.exception)
     assert sorted(child.name for child in base.iterdir() if child.name.isdigit()) == ["1", "2", "3", "4", "5"]
+    assert not config.exists()
+
+
+def test_a_place_that_somebody_names_is_changed(base, config):
+    config.unlink()
+    assert invoke("models", "prune", "digits", "--keep", 1, "--in", base).output == "Removed version 1 of digits.\n"
+    assert invoke("models", "promote", "digits", 2, "--in", base).exit_code == 0
+    assert "stable → 2" in invoke("models", "list").output
+
+
+@pytest.fixture
+def elsewhere(tmp_path, base, config):
+    """The config is not beside the base path; the base path names it."""
+    config.unlink()
+    push(base, 3, 4, 5, 6)
+    other = configure(base, 1, 6, config=tmp_path / "deploy" / "tf.config", stable=1)
+    point_to_config(base, other)
+    return other
+
+
+def test_the_config_that_the_base_path_names_is_the_one(base, config, elsewhere):
+    answer = invoke("models", "prune", "digits", "--keep", 2)
+    assert answer.output == "Removed version 2, version 3, version 4 of digits.\n"
+    assert invoke("models", "promote", "digits", 6).exit_code == 0
+    assert dict(ModelsFile(elsewhere).read()[0].labels) == {"stable": 6}
+    assert not config.exists()
+
+
+@pytest.mark.parametrize("json_", [(), ("--json",)])
+def test_prune_where_the_base_path_is_gone(base, config, json_):
+    shutil.rmtree(base)
+    answer = invoke("models", "prune", "digits", *json_)
+    if json_:
+        assert json.loads(answer.stdout)["error"]["what"] == "the base path of digits is not there"
+    else:
+        assert isinstance(answer.exception, EnvironmentProblem)
+        assert answer.exception.where == str(base)
+
+
+def test_prune_keeps_what_the_server_has(base, config, server, running):
+    push(base, 3, 4)
+    configure(base, 4, stable=4)
+    running()
+    server.entries = (ModelEntry("digits", str(base), policy=VersionPolicy("specific", versions=(2, 4))),)
+    assert invoke("models", "prune", "digits", "--keep", 1).output == "Removed version 1, version 3 of digits.\n"
+
+
+def test_prune_waits_for_who_changes_the_config(base, config, monkeypatch):
+    monkeypatch.setattr("penstock.pipelines.models.prune._LOCK_SECONDS", 0.1)
+    push(base, 3)
+    with changing(config, 1):
+        answer = invoke("models", "prune", "digits", "--keep", 1)
+    assert "has been changing the config for 0.1 s" in str(answer.exception)
+
+
+def test_prune_counts_what_was_promoted_while_it_waited(base, config, monkeypatch):
+    push(base, 3, 4)
+    configure(base, 4, stable=4)
+
+    @contextmanager
+    def promoted_first(*_arguments):
+        configure(base, 1, stable=1)
+        yield
+
+    monkeypatch.setattr("penstock.pipelines.models.prune.changing", promoted_first)
+    assert invoke("models", "prune", "digits", "--keep", 1).output == "Removed version 2, version 3 of digits.\n"
 
 
 def test_prune_keeps_what_is_asked_for_and_the_ways_back(base, config):

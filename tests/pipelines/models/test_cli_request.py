@@ -6,6 +6,7 @@ import pytest
 
 from penstock.errors import ConfigError, EnvironmentProblem, PenstockError
 from penstock.pipelines.models.rows import body_of
+from penstock.serving.errors import Code, ServingError
 from tests.pipelines.models.command import invoke
 from tests.serving.fake_server import closing_server, free_port, http_server
 
@@ -27,6 +28,31 @@ def test_rows_from_a_file_over_rest(tmp_path):
     assert json.loads(answer.stdout) == [1.5, 2.5]
     body = {"signature_name": "s", "instances": [{"x": 1}, {"x": 2}]}
     assert asked == [("POST", "/v1/models/digits/labels/stable:predict", body)]
+
+
+@pytest.mark.parametrize("method", ["predict", "classify", "regress"])
+def test_which_version_answered_is_told_beside_the_answer(server, method):
+    with server.running() as grpc:
+        answer = invoke("request", "digits", "--grpc", grpc, "--method", method, input=ROWS)
+    assert json.loads(answer.stdout)
+    assert answer.stderr == (
+        "version 2 of digits has answered, the newest that is loaded; --label or --version asks another\n"
+    )
+
+
+@pytest.mark.parametrize("asked", [("--version", 1), ("--label", "stable"), ("--method", "metadata")])
+def test_who_names_a_version_is_told_nothing(server, asked):
+    with server.running() as grpc:
+        answer = invoke("request", "digits", "--grpc", grpc, *asked, input=ROWS)
+    assert (answer.exit_code, answer.stderr) == (0, "")
+
+
+def test_a_server_that_does_not_say_which_version_answered(server):
+    server.failures["GetModelStatus"] = [ServingError(Code.INTERNAL, "broken")]
+    with server.running() as grpc:
+        answer = invoke("request", "digits", "--grpc", grpc, input=ROWS)
+    assert json.loads(answer.stdout)
+    assert "which version of digits has answered is not known: INTERNAL: broken" in answer.stderr
 
 
 def test_the_server_that_serve_recorded(base, running):

@@ -15,8 +15,8 @@ from penstock.pipelines.models.find import find_models
 from penstock.pipelines.models.follow import Follower, entries_now
 from penstock.pipelines.models.serve import Wanted, prepare
 from penstock.serving.client import Client
-from penstock.serving.model_config import ModelsFile
-from penstock.serving.running import running_server
+from penstock.serving.model_config import ModelEntry, ModelsFile
+from penstock.serving.running import entries_of, running_server
 from tests.conftest import REPOSITORY
 from tests.pipelines.models.command import invoke
 from tests.pipelines.models.pushed import configure, push
@@ -135,6 +135,73 @@ def test_print_command(tmp_path, base, config):
     assert f"--volume={base.parent}:{base.parent}:ro" in output
     assert (own / "monitoring.config").is_file()
     assert (own / "batching.config").is_file()
+
+
+def test_print_command_tells_what_such_a_server_refuses(config):
+    lines = invoke("serve", "--print-command").output.splitlines()
+    assert lines[0].startswith("# Penstock does not know the servers that these start: a TensorFlow Serving that ")
+
+
+def test_the_image_sees_all_models_of_the_config(tmp_path, base, config):
+    push(tmp_path / "more" / "wine", 1)
+    configure(tmp_path / "more" / "wine", 1, config=config)
+    image = invoke("serve", base, "--print-command").output.partition("# the image")[2]
+    assert f"--volume={tmp_path}/more/wine:{tmp_path}/more/wine:ro" in image
+
+
+def test_generated_files_may_be_read_by_the_user_that_a_server_runs_as(tmp_path, config):
+    before = os.umask(0o022)
+    try:
+        invoke("serve", "--print-command", "--batching")
+    finally:
+        os.umask(before)
+    for name in ("monitoring.config", "batching.config"):
+        assert (tmp_path / ".penstock" / "serving" / name).stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("command", [(), ("--print-command",)])
+def test_a_model_without_a_version_would_be_waited_for_without_an_end(tmp_path, base, config, command):
+    configure(tmp_path / "gone" / "wine", 1, config=config)
+    answer = invoke("serve", *command)
+    assert isinstance(answer.exception, ConfigError)
+    assert (answer.exception.what, answer.exception.where) == (
+        "nothing has been pushed yet for wine",
+        f"{tmp_path}/gone/wine",
+    )
+
+
+def test_the_embedded_server_reads_no_object_store(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("penstock.pipelines.models.serve.find_official", lambda: None)
+    ModelsFile(tmp_path / "models.config").update(lambda _entries: (ModelEntry("m", "gs://bucket/m"),))
+    answer = invoke("serve", "--port", 0, "--rest-port", 0)
+    assert "the embedded server reads folders only, and m is in an object store" in str(answer.exception)
+    assert "docker run" in invoke("serve", "--print-command").output
+
+
+def test_what_keeps_a_server_from_starting_is_told_once(base, config, official):
+    line = "2026-01-01 00:00:00.000000: E tensorflow_serving/core/x.cc:7] Could not find base path"
+    official.write_text(f"#!/bin/sh\necho '{line}'\necho '{line}'\nexec sleep 60\n")
+    process = start()
+    said = [process.stderr.readline() for _ in range(3)]
+    assert said[-1] == "not started yet: Could not find base path\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (errors, process.returncode) == (
+        "Interrupted before the server had started.\n",
+        128 + signal.SIGTERM,
+    )
+
+
+def test_models_that_stand_in_no_config_are_recorded(tmp_path, base, config, official):
+    push(tmp_path / "plain" / "wine", 1)
+    process = start()
+    until_ready(process)
+    server = running_server(config)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert server is not None
+    assert [entry.name for entry in entries_of(server)] == ["digits", "wine"]
 
 
 def test_several_configs_become_one_that_we_follow(tmp_path, base, config, server):

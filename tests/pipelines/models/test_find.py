@@ -2,10 +2,11 @@
 
 import pytest
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, EnvironmentProblem
 from penstock.pipelines.models.entries import settled, with_version
-from penstock.pipelines.models.find import find_model, find_models
+from penstock.pipelines.models.find import find_model, find_models, refreshed, require_config, with_neighbours
 from penstock.serving.model_config import ModelEntry, VersionPolicy
+from penstock.serving.places import POINTER, point_to_config
 from tests.pipelines.models.pushed import configure, push
 
 
@@ -97,17 +98,58 @@ def test_asking_for_one_more(before, version, after):
 
 
 @pytest.mark.parametrize(
-    ("before", "kept", "wanted"),
+    ("before", "wanted"),
     [
-        (entry("all", stable=1), (), entry("all", stable=1)),
-        (entry("specific", 1, 1, 2, 3, stable=2), (), entry("specific", 1, 2, 3, stable=2)),
-        (entry("specific", 1, 1, 2, 3, stable=3), (), entry("specific", 1, 3, stable=3)),
-        (entry("specific", 1, 1, 2, 3, stable=3), (1,), entry("specific", 1, 1, 3, stable=3)),
+        (entry("all", stable=1), entry("all", stable=1)),
+        (entry("latest", 2), entry("latest", 2)),
+        (entry("latest", 2, stable=1), entry("specific", 1, 1, stable=1)),
+        (entry("specific", 1, 1, 2, 3, stable=2), entry("specific", 1, 2, stable=2)),
+        (entry("specific", 1, 1, 2, 3, stable=3, canary=1), entry("specific", 1, 1, 3, stable=3, canary=1)),
+        (entry("specific", 1, 1, 2, stable=2, canary=2), entry("specific", 1, 2, stable=2, canary=2)),
     ],
 )
-def test_what_stays(before, kept, wanted):
-    assert settled(before, [1, 2, 3], kept) == wanted
+def test_what_stays(before, wanted):
+    assert settled(before) == wanted
 
 
-def test_what_stays_where_nothing_can_be_listed():
-    assert settled(entry("specific", 1, 4, 5, 6, stable=4), []) == entry("specific", 1, 4, 6, stable=4)
+def test_a_config_that_lies_elsewhere_is_found_through_the_base_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = tmp_path / "serving" / "digits"
+    push(base, 1, 2)
+    config = configure(base, 1, 2, config=tmp_path / "deploy" / "tf.config", stable=1)
+    point_to_config(base, config)
+    for model in (find_model("digits"), find_model("digits", [base])):
+        assert (model.config, model.labels) == (config, {"stable": 1})
+
+
+def test_a_pointer_that_names_nothing(tmp_path):
+    push(tmp_path / "m", 1)
+    (tmp_path / "m" / POINTER).write_text("tf.config\n")
+    with pytest.raises(EnvironmentProblem, match="the pointer from a base path to its config cannot be read"):
+        find_models([tmp_path])
+
+
+@pytest.mark.parametrize(("where", "named"), [((), False), (["."], False), (["serving/digits"], True)])
+def test_whether_the_place_was_named(tmp_path, base, config, where, named):
+    config.unlink()
+    model = find_model("digits", [tmp_path / place for place in where])
+    assert model.named is named
+    if named:
+        require_config(model)
+    else:
+        with pytest.raises(ConfigError, match="which versions of digits are served is not known here") as raised:
+            require_config(model)
+        assert str(raised.value.hint).endswith(f"if nothing serves it yet, --in {base}")
+
+
+def test_what_stands_in_one_config_belongs_together(tmp_path, base, config):
+    configure(tmp_path / "more" / "wine", 1, config=config)
+    push(tmp_path / "plain" / "iris", 1)
+    models = find_models([base, tmp_path / "plain" / "iris"])
+    assert [model.name for model in with_neighbours(models)] == ["digits", "iris", "wine"]
+
+
+def test_a_config_that_has_changed_is_read_again(base, config):
+    model = find_model("digits")
+    configure(base, 2, stable=2)
+    assert (model.labels, refreshed(model).labels) == ({"stable": 1}, {"stable": 2})

@@ -1,5 +1,7 @@
 """The safe order: whatever fails, what was served is served on."""
 
+import errno
+
 import pytest
 
 from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem
@@ -44,19 +46,19 @@ def test_the_label_follows_only_when_the_version_answers(base, config, server, r
     assert said[1:] == ["version 3 is AVAILABLE", "stable → version 3"]
 
 
-def test_the_newest_and_the_labelled_stay(base, config, running):
+def test_the_labelled_versions_stay_and_no_others(base, config, running):
     push(base, 3)
-    configure(base, 1, 2, 3, stable=1, canary=2)
+    configure(base, 1, 2, 3, stable=1, canary=3)
     running()
     assert move(2)[0].remaining == (2, 3)
 
 
-def test_going_back_asks_for_the_old_version_again(base, config, server, running):
+def test_going_back_ends_the_newer_version_that_no_label_names(base, config, server, running):
     configure(base, 2, stable=2)
     running()
     server.entries = ModelsFile(config).read()
-    assert move(1)[0].remaining == (1, 2)
-    assert steps(server) == [((1, 2), {"stable": 2}), ((1, 2), {"stable": 1}), ((1, 2), {"stable": 1})]
+    assert move(1)[0].remaining == (1,)
+    assert steps(server) == [((1, 2), {"stable": 2}), ((1, 2), {"stable": 1}), ((1,), {"stable": 1})]
 
 
 def test_a_version_that_fails_to_load_moves_nothing(config, server, running):
@@ -130,10 +132,10 @@ def test_the_other_models_of_the_server_stay_in_its_config(tmp_path, base, confi
     assert {tuple(entry.name for entry in entries) for entries in server.configs} == {("digits", "wine")}
 
 
-def test_without_a_server_the_old_version_stays(config):
+def test_without_a_server_the_final_config_is_written_at_once(config):
     done, said = move(2)
-    assert (done.served, done.remaining) == (False, (1, 2))
-    assert digits(config) == ((1, 2), {"stable": 2})
+    assert (done.served, done.remaining) == (False, (2,))
+    assert digits(config) == ((2,), {"stable": 2})
     assert said == ["stable → version 2"]
 
 
@@ -141,7 +143,36 @@ def test_a_model_without_a_config_gets_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     push(tmp_path / "digits", 1, 2)
     move(1)
-    assert digits(tmp_path / "models.config") == ((1, 2), {"stable": 1})
+    assert digits(tmp_path / "models.config") == ((1,), {"stable": 1})
+
+
+def test_the_plain_models_of_the_server_stay_too(tmp_path, config, server, running):
+    running(plain=[ModelEntry("wine", str(tmp_path / "plain" / "wine"))])
+    move(2)
+    assert {tuple(entry.name for entry in entries) for entries in server.configs} == {("digits", "wine")}
+
+
+@pytest.mark.parametrize(
+    ("entries", "received"),
+    [
+        ([ModelEntry("wine", "/wine")], "no version of digits"),
+        ([ModelEntry("digits", "/else", policy=VersionPolicy("specific", versions=(7, 8)))], "version 7, 8 of digits"),
+    ],
+)
+def test_a_server_that_runs_with_another_config_is_left_alone(config, server, entries, received):
+    server.entries = tuple(entries)
+    before = config.read_text()
+    with server.running() as grpc, pytest.raises(EnvironmentProblem) as raised:
+        move(2, grpc=grpc)
+    assert f"the server at {grpc} does not run with {config}" in raised.value.what
+    assert (raised.value.received, raised.value.expected) == (received, "version 1, 2 of digits")
+    assert (server.configs, config.read_text()) == ([], before)
+
+
+def test_a_named_server_that_runs_with_the_config(config, server):
+    with server.running() as grpc:
+        done, _ = move(2, grpc=grpc)
+    assert (done.served, dict(server.entries[0].labels)) == (True, {"stable": 2})
 
 
 def test_a_version_that_is_not_there(config):
@@ -157,14 +188,14 @@ def test_a_version_that_is_not_what_was_pushed(base, config):
     assert digits(config) == ((1, 2), {"stable": 1})
 
 
-def test_another_change_of_the_config_is_waited_for(config):
-    import portalocker
+def test_a_version_that_cannot_be_read(config, monkeypatch):
+    def unreadable(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path / "saved_model.pb"))
 
-    with (
-        portalocker.Lock(config.with_name(".models.config.push-lock"), "a"),
-        pytest.raises(EnvironmentProblem, match=r"has been changing the config for 0\.1 s"),
-    ):
-        move(2, timeout=0.1)
+    monkeypatch.setattr("penstock.pipelines.models.move.verify", unreadable)
+    with pytest.raises(EnvironmentProblem, match="version 2 of digits cannot be read: Permission denied") as raised:
+        move(2)
+    assert str(raised.value.where).endswith("digits/2/saved_model.pb")
 
 
 def test_labels_are_checked_against_those_that_are_there(config):
@@ -174,19 +205,41 @@ def test_labels_are_checked_against_those_that_are_there(config):
     with pytest.raises(ConfigError, match="digits has no label 'stabel'") as raised:
         check_label(model, "stabel", create=False)
     assert raised.value.hint == "did you mean 'stable'?"
-    with pytest.raises(ConfigError, match="'a/b' is no label"):
-        check_label(model, "a/b", create=True)
 
 
-def test_the_way_back(config):
+@pytest.mark.parametrize("label", ["", "a/b", "..", "a b", "a:predict", "é"])
+def test_what_is_no_label(config, label):
+    with pytest.raises(ConfigError, match="is no label"):
+        check_label(find_model("digits"), label, create=True)
+
+
+def test_the_way_back(base, config):
+    configure(base, 1, 2, stable=1, canary=2)
     model = find_model("digits")
     with pytest.raises(ConfigError, match="not known where 'stable' of digits pointed before version 1") as raised:
         version_to_go_back_to(model, "stable")
-    assert raised.value.hint == "name the version: penstock models rollback digits --to VERSION"
+    assert (raised.value.received, raised.value.hint) == (
+        "no recorded move of it",
+        "name the version: penstock models rollback digits --to VERSION",
+    )
+    assert version_to_go_back_to(model, "stable", 7) == 7
     record_move(config, moved("digits", "stable", 2, 1, "promote"))
     assert version_to_go_back_to(model, "stable") == 2
-    with pytest.raises(ConfigError, match="digits has no label 'canary'"):
-        version_to_go_back_to(model, "canary")
+
+
+def test_no_way_back_for_a_label_that_never_moved(base, config):
+    configure(base, 1, 2, stable=1, canary=2)
+    record_move(config, moved("digits", "canary", None, 2, "push"))
+    with pytest.raises(ConfigError, match="'canary' of digits has never pointed elsewhere than to ") as raised:
+        version_to_go_back_to(find_model("digits"), "canary")
+    assert raised.value.received is None
+    assert str(raised.value.hint).endswith("rollback digits --to VERSION --label canary")
+
+
+def test_no_way_back_for_a_label_that_is_not_there(config):
+    with pytest.raises(ConfigError, match="digits has no label 'prod'") as raised:
+        version_to_go_back_to(find_model("digits"), "prod", 1)
+    assert raised.value.hint == "promote a version first"
 
 
 def test_a_server_that_has_ended_is_no_server(config, server, running):
