@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import portalocker
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from penstock import durable
 from penstock.errors import ConfigError, EnvironmentProblem
 from penstock.serving.errors import Code, ServingError
 
@@ -244,7 +244,7 @@ class ModelsFile:
                 entries = change(self._parse(self._ours(text)))
                 self._check(entries)
                 if (new := format_models(entries)) != text:
-                    self._replace(new)
+                    durable.write_text(self.path, new)
                 return entries
         except portalocker.LockException as error:
             raise EnvironmentProblem(
@@ -290,23 +290,6 @@ class ModelsFile:
             check_platforms(entries)
         except ServingError as error:
             raise ConfigError(f"{self.path} cannot become what was asked for: {error.message}") from error
-
-    def _replace(self, text: str) -> None:
-        # One name, because the lock is held; what a killed process left there is written over.
-        staged = self.path.with_name(f".{self.path.name}.new")
-        try:
-            with staged.open("w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            staged.replace(self.path)
-        finally:
-            staged.unlink(missing_ok=True)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _problem(self, verb: str, error: OSError | UnicodeDecodeError) -> EnvironmentProblem:
         return EnvironmentProblem(

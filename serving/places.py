@@ -13,6 +13,7 @@ from pathlib import Path
 
 import portalocker
 
+from penstock import durable
 from penstock.errors import EnvironmentProblem
 from penstock.serving.model_config import GENERATED
 
@@ -69,13 +70,7 @@ def point_to_config(base: Path, config: Path) -> None:
         text = f"{config.absolute()}\n"
         if file.is_file() and file.read_text(encoding="utf-8", errors="replace") == text:
             return
-        # One name, because the config's lock is held; what a killed process left there is written over.
-        staged = base / f"{POINTER}.new"
-        try:
-            staged.write_text(text, encoding="utf-8")
-            staged.replace(file)
-        finally:
-            staged.unlink(missing_ok=True)
+        durable.write_text(file, text)
     except OSError as error:
         raise EnvironmentProblem(
             f"the base path cannot name its config: {os.strerror(error.errno or 0)}",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import psutil
 
+from penstock import durable
 from penstock.errors import EnvironmentProblem
 from penstock.serving.model_config import ModelEntry, ModelsFile
 from penstock.serving.places import is_generated
@@ -75,10 +75,8 @@ def record_server(server: RunningServer) -> None:
     """
     for config in server.configs:
         file = record_file(Path(config))
-        staged = file.with_name(f".{file.name}.{os.getpid()}")
         try:
-            staged.write_text(json.dumps(asdict(server), indent=1) + "\n", encoding="utf-8")
-            staged.replace(file)
+            durable.write_text(file, json.dumps(asdict(server), indent=1) + "\n", alone=False)
         except OSError as error:
             raise EnvironmentProblem(
                 f"the server's addresses cannot be recorded: {error.strerror or error}", where=str(file)

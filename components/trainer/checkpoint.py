@@ -19,7 +19,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from penstock.components.trainer import durable
+from penstock import durable
 from penstock.components.trainer.options import CheckpointOptions
 from penstock.components.trainer.replica_state import levelling
 from penstock.components.trainer.training_errors import PEER_LOST

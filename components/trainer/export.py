@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from penstock.components.trainer import durable
+from penstock import durable
 from penstock.components.trainer.keras_backend import Keras
 from penstock.components.trainer.model import ModelInputs
 from penstock.components.trainer.preprocessing import Preprocessing
@@ -128,6 +128,7 @@ def save_keras_file(model: Any, path: Path) -> None:
     Raises:
         UserCodeError: Keras cannot save the model.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with user_code_boundary(f"saving the model {model.name!r} as .keras"):
         durable.write_beside(path, model.save)
 

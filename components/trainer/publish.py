@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from penstock.components.trainer import durable
+from penstock import durable
 from penstock.components.trainer.export import ServingModel, export_saved_model, save_keras_file
 from penstock.components.trainer.keras_backend import Keras
 from penstock.components.trainer.predict_gate import SignatureCheck, check_saved_model

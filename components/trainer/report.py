@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penstock.components.trainer import durable
+from penstock import durable
 from penstock.components.trainer.verdict import Verdict
 from penstock.version import __version__
 
@@ -224,7 +224,8 @@ def _write_json(path: Path, data: Any) -> None:
     text = _json(data, odd, indent=2)
     if odd:
         _log.warning("%s: JSON has no NaN and no infinity; as text: %s", path.name, ", ".join(odd))
-    durable.write_beside(path, lambda partial: partial.write_text(f"{text}\n", encoding="utf-8"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.write_text(path, f"{text}\n")
 
 
 def _json(data: Any, odd: list[str] | None = None, *, indent: int | None = None) -> str:

@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from penstock.components.trainer import durable
+from penstock import durable
 from penstock.components.trainer.cluster.environment import assigned_task
 from penstock.components.trainer.cluster.error_files import TaskError, record_error
 from penstock.components.trainer.cluster.lifeline import end_with_parent
@@ -78,9 +78,7 @@ def main(folder: Path) -> int:
         record_error(TaskError(EnvironmentProblem(describe_exception(error)), peer_lost=_peer_is_lost(error)))
         return 1
     if result.properties:
-        durable.write_beside(
-            folder / RESULT, lambda path: path.write_text(json.dumps(dict(result.properties)), encoding="utf-8")
-        )
+        durable.write_text(folder / RESULT, json.dumps(dict(result.properties)))
     return 0
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from penstock import durable
 from penstock.errors import ConfigError, EnvironmentProblem
 from penstock.pipelines.models.entries import Entries
 from penstock.pipelines.models.find import Model, plain_entry
@@ -223,14 +223,10 @@ def _free_port(host: str, port: int, taken: Sequence[int]) -> int:
 
 def _written(file: Path, text: str) -> Path:
     # Made as any file is, so that the user that a server runs as may read it.
-    staged = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        staged.write_text(text, encoding="utf-8")
-        staged.replace(file)
+        durable.write_text(file, text, alone=False)
     except OSError as error:
         raise EnvironmentProblem(f"a config file cannot be written: {error.strerror}", where=str(file)) from error
-    finally:
-        staged.unlink(missing_ok=True)
     return file.absolute()
 
 

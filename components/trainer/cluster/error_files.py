@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from penstock.components.trainer.durable import write_beside
+from penstock.durable import write_text
 from penstock.errors import EnvironmentProblem, PenstockError, from_dict
 
 ERROR_VARIABLE = "PENSTOCK_ERROR_FILE"
@@ -34,7 +34,9 @@ def record_error(told: TaskError, environ: Mapping[str, str] = os.environ) -> No
     """
     if ERROR_VARIABLE in environ:
         text = json.dumps({"error": told.error.to_dict(), "peer_lost": told.peer_lost})
-        write_beside(Path(environ[ERROR_VARIABLE]), lambda path: path.write_text(text, encoding="utf-8"))
+        path = Path(environ[ERROR_VARIABLE])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
 
 
 def read_error(path: Path) -> TaskError | None:

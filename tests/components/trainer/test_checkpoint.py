@@ -112,7 +112,7 @@ def test_nothing_is_read_from_the_only_checkpoint_if_it_is_damaged(tmp_path: Pat
 
 
 def fill_the_disk(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    from penstock.components.trainer import durable
+    from penstock import durable
 
     def full(folder: Path) -> None:
         raise error

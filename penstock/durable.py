@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,16 +41,30 @@ def remove_tree(folder: Path) -> None:
     shutil.rmtree(gone)
 
 
-def write_beside(path: Path, write: Callable[[Path], object]) -> None:
-    """Publish a file in one step: it is written beside, flushed and renamed.
+def write_beside(path: Path, write: Callable[[Path], object], *, alone: bool = True) -> None:
+    """Publish a file in one step: it is written beside, flushed and renamed; what fails leaves nothing there.
 
     Args:
-        path: The file; its folder is made if need be. A file of that name is replaced.
+        path: The file, in a folder that is there. A file of that name is replaced.
         write: Writes the file whose path it is given, which ends as ``path`` does.
+        alone: Nobody else writes this file now, so that what a killed process left beside it may be written over.
+            Otherwise every writer has a file of its own, and the last to finish wins.
+
+    Raises:
+        OSError: It cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{path.name}")
-    write(partial)
-    sync(partial)
-    partial.rename(path)
+    own = "" if alone else f"{os.getpid()}-{threading.get_ident()}-"
+    partial = path.with_name(f".partial-{own}{path.name}")
+    try:
+        write(partial)
+        sync(partial)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     sync(path.parent)
+
+
+def write_text(path: Path, text: str, *, alone: bool = True) -> None:
+    """Publish a text file (UTF-8) as :func:`write_beside` does."""
+    write_beside(path, lambda partial: partial.write_text(text, encoding="utf-8"), alone=alone)
