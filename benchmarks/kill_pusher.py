@@ -27,7 +27,7 @@ from tests.components.pusher.conftest import save_model
 from tests.components.pusher.faults import Fault, Forks, forks
 from tests.components.pusher.racing import race
 from tests.components.pusher.reader import Reader
-from tests.components.pusher.test_faults import require_whole
+from tests.components.pusher.whole import push_config, require_whole
 
 _FAULTS: tuple[Fault, ...] = ("kill", "full disk", "moment")
 _PROCESSES = 16
@@ -50,12 +50,7 @@ class Findings:
 
 def attack(pusher: Forks, model: Path, base: Path, runs: int, draw: random.Random) -> Findings:
     """Push ``runs`` times, end each push in its own way, and look at what is left."""
-    config = {
-        "destination": {"directory": str(base)},
-        "labels": {"stable": "keep", "canary": "this"},
-        "batching": {"max_batch_size": 8},
-        "keep_versions": 2,
-    }
+    config = push_config(base)
     findings = Findings()
     undisturbed = 0.0
     for _ in range(4):

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from penstock.components.pusher.entry import Entry
 from penstock.serving.manifest import verify
 from penstock.serving.versions import versions
 from tests.components.pusher.faults import Forks, forks
 from tests.components.pusher.racing import race
 from tests.components.pusher.reader import Reader
+from tests.components.pusher.whole import push_config, require_whole
 
 
 @pytest.fixture(scope="module")
@@ -25,31 +25,8 @@ def forking() -> Iterator[Forks]:
         yield started
 
 
-def _config_file(base: Path) -> Path:
-    return base.parent.parent / "deploy" / "tf.config"
-
-
-def _config(base: Path) -> dict[str, Any]:
-    return {
-        # Elsewhere, so that the base path gets a pointer too.
-        "destination": {"directory": str(base), "config": str(_config_file(base))},
-        "labels": {"stable": "keep", "canary": "this"},
-        "batching": {"max_batch_size": 8},
-        "keep_versions": 2,
-    }
-
-
-def require_whole(base: Path) -> None:
-    """Fail unless every version is whole, and the config serves what is there."""
-    for name in versions(base).values():
-        verify(base / name)
-    entry = Entry("digits", str(base), _config_file(base)).read()
-    assert entry is not None
-    assert set(entry.labels.values()) <= set(entry.policy.versions) <= set(versions(base))
-
-
 def test_a_push_passes_many_points(forking: Forks, saved_model: Path, base: Path):
-    outcome = forking.push(saved_model, _config(base))
+    outcome = forking.push(saved_model, push_config(base))
     assert (outcome.error, outcome.killed, outcome.version) == (None, False, 1)
     assert outcome.points > 40
 
@@ -57,17 +34,17 @@ def test_a_push_passes_many_points(forking: Forks, saved_model: Path, base: Path
 @pytest.mark.parametrize("fault", ["kill", "full disk"])
 def test_no_point_shows_half_a_version(forking: Forks, saved_model: Path, base: Path, fault: Any):
     for _ in range(3):  # So that there is a label to keep, one to move, and a version to remove.
-        assert forking.push(saved_model, _config(base)).version
+        assert forking.push(saved_model, push_config(base)).version
     ended = 0
     with Reader(base) as reader:
         for at in range(1000):
-            outcome = forking.push(saved_model, _config(base), fault, at)
+            outcome = forking.push(saved_model, push_config(base), fault, at)
             require_whole(base)
             if outcome.killed or outcome.error is not None:
                 ended += 1
                 assert outcome.killed == (fault == "kill"), outcome
                 assert outcome.error is None or "No space left on device" in outcome.error
-                assert forking.push(saved_model, _config(base)).version, "the next push must not suffer"
+                assert forking.push(saved_model, push_config(base)).version, "the next push must not suffer"
             if outcome.points <= at:
                 break
     assert reader.complaints == []
