@@ -44,7 +44,7 @@ def some(_):
     return tf.ensure_shape(tf.numpy_function(slow, [tf.zeros([64, 2])], tf.float32), [64, 2])
 
 def slow(points):
-    time.sleep(0.03)
+    time.sleep(0.1)  # Much longer than a step takes on a busy machine.
     return points
 """
 HEAVY = """
