@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 import numpy as np
 
 from penstock.errors import ConfigError
+from penstock.serving.errors import Code, ServingError
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -33,8 +35,8 @@ def plain_bytes(value: Any) -> bytes:
         try:
             return base64.b64decode(value["b64"], validate=True)
         except (binascii.Error, TypeError, ValueError) as error:
-            raise ConfigError("a b64 value is no base64", received=repr(value["b64"])[:80]) from error
-    raise ConfigError('a text input takes texts and {"b64": "…"}', received=repr(value)[:80])
+            raise ConfigError("a b64 value is no base64", received=_shown(value["b64"])) from error
+    raise ConfigError('a text input takes texts and {"b64": "…"}', received=_shown(value))
 
 
 def columns_of_rows(rows: Sequence[Any], dtypes: Mapping[str, str]) -> Arrays:
@@ -55,7 +57,7 @@ def columns_of_rows(rows: Sequence[Any], dtypes: Mapping[str, str]) -> Arrays:
         if not isinstance(row, Mapping) or set(row) != set(dtypes):
             raise ConfigError(
                 f"row {number} does not name exactly the inputs of the signature",
-                received=", ".join(sorted(map(str, row))) if isinstance(row, Mapping) else repr(row)[:80],
+                received=", ".join(sorted(map(str, row))) if isinstance(row, Mapping) else _shown(row),
                 expected=", ".join(sorted(dtypes)),
             )
     return {name: array([row[name] for row in rows], dtype, name) for name, dtype in dtypes.items()}
@@ -99,7 +101,7 @@ def array(value: Any, dtype: str, name: str) -> np.ndarray[Any, Any]:
         converted = found.astype(wanted)
         if wanted.kind not in "iu" or np.array_equal(converted, found):
             return converted
-    raise ConfigError(f"the input {name!r} takes {dtype}", received=f"{found.dtype.name}: {str(value)[:80]}")
+    raise ConfigError(f"the input {name!r} takes {dtype}", received=_shown(value))
 
 
 def _texts(value: Any, name: str) -> np.ndarray[Any, Any]:
@@ -114,6 +116,11 @@ def _texts(value: Any, name: str) -> np.ndarray[Any, Any]:
     result = np.empty(len(flat), dtype=object)
     result[:] = [plain_bytes(item) for item in flat]
     return result.reshape(shape)
+
+
+def _shown(value: Any) -> str:
+    """Return the beginning of a value as who wrote it knows it: as JSON, where it can be."""
+    return json.dumps(value, ensure_ascii=False, default=repr)[:80]
 
 
 def _ragged(name: str) -> ConfigError:
@@ -131,7 +138,21 @@ def _only_type(dtypes: Mapping[str, str]) -> str:
 
 
 def predictions(outputs: Arrays) -> list[Any]:
-    """Return one prediction a row; a single output loses its name."""
+    """Return one prediction a row; a single output loses its name.
+
+    Raises:
+        ServingError: The outputs are no batches of one size; code and message are those of the REST API.
+    """
+    size: int | None = None
+    for name, value in sorted(outputs.items()):
+        if value.ndim == 0:
+            raise ServingError(Code.INVALID_ARGUMENT, f"Tensor name: {name} has no shape information ")
+        if size not in (None, len(value)):
+            raise ServingError(
+                Code.INVALID_ARGUMENT,
+                f"Tensor name: {name} has inconsistent batch size: {len(value)} expecting: {size}",
+            )
+        size = len(value)
     plain = {name: listed(value, name) for name, value in sorted(outputs.items())}
     if len(plain) == 1:
         return list(next(iter(plain.values())))

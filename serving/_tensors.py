@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -27,17 +28,21 @@ _TYPES = {
     "uint64": (23, "uint64_val"),
 }
 """NumPy's name of a type → TensorFlow's number of it, and the field of a TensorProto that holds its values."""
+_LARGEST_BYTES = 1 << 31
+"""A message is no longer."""
 _NAMES = {number: name for name, (number, _) in _TYPES.items()}
 
 
-def type_name(number: int, owner: str) -> str:
-    """Return NumPy's name of TensorFlow's type; ``object`` for text.
+def input_type(number: int, name: str) -> str:
+    """Return NumPy's name of the type of an input; ``object`` for text.
 
     Raises:
         ConfigError: It is none that a request can carry.
     """
     if number not in _NAMES:
-        raise ConfigError(f"{owner} has a type that this client does not know", received=f"DataType {number}")
+        raise ConfigError(
+            f"the input {name!r} has a type that this client does not know", received=f"DataType {number}"
+        )
     return _NAMES[number]
 
 
@@ -62,8 +67,14 @@ def _empty(array: np.ndarray[Any, Any], name: str) -> Any:
 
 
 def from_proto(proto: Any, name: str) -> np.ndarray[Any, Any]:
-    """Return the array of a TensorProto; texts are bytes in an array of objects."""
-    dtype = type_name(proto.dtype, f"the output {name!r}")
+    """Return the array of an output; texts are bytes in an array of objects.
+
+    Raises:
+        ValueError: It is no tensor, has a type that this client does not know, or stands for more than a message holds.
+    """
+    if proto.dtype not in _NAMES:
+        raise ValueError(f"the output {name!r} has DataType {proto.dtype}")
+    dtype = _NAMES[proto.dtype]
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if proto.tensor_content and dtype != "object":
         return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
@@ -73,7 +84,9 @@ def from_proto(proto: Any, name: str) -> np.ndarray[Any, Any]:
     else:
         found = np.empty(len(values), dtype)
         found[:] = values
-    missing = int(np.prod(shape)) - len(found)
+    missing = math.prod(shape) - len(found)
+    if missing * found.itemsize > _LARGEST_BYTES:
+        raise ValueError(f"the output {name!r} has the shape {shape} and {len(found)} values")
     # The last value stands for all that are missing; without any, zero does.
     last = found[-1:] if len(found) else np.array([b"" if dtype == "object" else 0], dtype)
     return np.concatenate([found, np.repeat(last, missing)]).reshape(shape) if missing > 0 else found.reshape(shape)

@@ -83,6 +83,16 @@ def broken(address: str, reason: str) -> EnvironmentProblem:
     )
 
 
+def odd(address: str, received: str, expected: str) -> EnvironmentProblem:
+    """Return the error for an answer that no model server gives."""
+    return EnvironmentProblem(
+        f"{address} does not answer as a model server",
+        received=received,
+        expected=expected,
+        hint="is this the port of a model server, and the one of this protocol? REST and gRPC have one each",
+    )
+
+
 def timed_out(address: str, seconds: float) -> EnvironmentProblem:
     """Return the error for a server that has not answered in time."""
     return EnvironmentProblem(

@@ -1,36 +1,22 @@
-"""How requests are batched: TF Serving's ``BatchingParameters``, as text and as a typed value.
-
-The official stubs leave this message out, so its definition stands here, field by field as in TF Serving's
-``session_bundle_config.proto``.
-"""
+"""How requests are batched: TF Serving's ``BatchingParameters``, as text and as a typed value."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
+from google.protobuf import text_format
 
 from penstock.serving.errors import Code, ServingError
+from penstock.serving.protos import transcribed
 
 BATCHING_FILE = "batching_params.pbtxt"
 """Name of the file inside a SavedModel that says how that model is batched."""
 
-_INT = ".google.protobuf.Int64Value"
-_BOOL = ".google.protobuf.BoolValue"
-_WRAPPED = (
-    ("max_batch_size", 1, _INT),
-    ("batch_timeout_micros", 2, _INT),
-    ("max_enqueued_batches", 3, _INT),
-    ("num_batch_threads", 4, _INT),
-    ("thread_pool_name", 5, ".google.protobuf.StringValue"),
-    ("enable_large_batch_splitting", 8, _BOOL),
-    ("max_execution_batch_size", 9, _INT),
-)
+_MESSAGE = "tensorflow.serving.BatchingParameters"
 
 
 @dataclass(frozen=True)
@@ -82,7 +68,7 @@ def parse_batching(text: str, where: str = "batching parameters") -> BatchingOpt
         ServingError: The text is malformed, a value is out of range, or it asks for what TensorFlow's own batch
             operation cannot do.
     """
-    proto = _message_class()()
+    proto = transcribed(_MESSAGE)()
     try:
         text_format.Parse(text, proto)
     except text_format.ParseError as error:
@@ -123,33 +109,13 @@ def format_batching(
         "max_enqueued_batches": max_enqueued_batches,
         "num_batch_threads": num_batch_threads,
     }
-    proto = _message_class()(allowed_batch_sizes=allowed_batch_sizes)
+    proto = transcribed(_MESSAGE)(allowed_batch_sizes=allowed_batch_sizes)
     for name, value in given.items():
         if value is not None:
             getattr(proto, name).value = value
     text = str(text_format.MessageToString(proto))
     parse_batching(text)
     return text
-
-
-@cache
-def _message_class() -> Any:
-    field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="penstock/batching_parameters.proto",
-        package="tensorflow.serving",
-        syntax="proto3",
-        dependency=[wrappers_pb2.DESCRIPTOR.name],
-    )
-    message = file.message_type.add(name="BatchingParameters")
-    for name, number, kind in _WRAPPED:
-        message.field.add(name=name, number=number, label=field.LABEL_OPTIONAL, type=field.TYPE_MESSAGE, type_name=kind)
-    message.field.add(name="allowed_batch_sizes", number=6, label=field.LABEL_REPEATED, type=field.TYPE_INT64)
-    message.field.add(name="pad_variable_length_inputs", number=7, label=field.LABEL_OPTIONAL, type=field.TYPE_BOOL)
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.serving.BatchingParameters"))
 
 
 def _invalid(message: str) -> ServingError:

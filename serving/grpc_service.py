@@ -1,60 +1,36 @@
-"""PredictionService and ModelService over gRPC, on an event loop.
-
-Measured with a native client on two cores: Python's synchronous gRPC server hands every call to another thread and
-back, which costs more than a small model takes to answer. So a request whose model has been fast is answered on the
-event loop itself; a slow one, a large one and any through a batch scheduler goes to a thread.
-"""
+"""PredictionService and ModelService over gRPC, on an event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from penstock.serving.errors import Code, ServingError
-from penstock.serving.inference.classify import classify, multi_inference, regress
+from penstock.serving.grpc_calls import Api, Calls, GrpcOptions, Threads, use
+from penstock.serving.inference import classify, predict
 from penstock.serving.inference.metadata import check_fields, metadata
-from penstock.serving.inference.model import Model
-from penstock.serving.inference.predict import predict
-from penstock.serving.metrics import Metrics, Timed
+from penstock.serving.metrics import Metrics
 from penstock.serving.model_config import entries_from_proto
 
 if TYPE_CHECKING:
     from penstock.serving.models.manager import ModelManager
 
+__all__ = ["GrpcOptions", "GrpcServices"]
+
 _LOG = logging.getLogger(__name__)
 _LONGEST_MESSAGE = 1024
-_FAST_SECONDS = 0.001
-"""A model that answers within this is called on the event loop: about what handing it to a thread can cost there."""
-_REMEMBERED = 0.5
-"""Part of a slow call's time that the next call remembers: a model that stumbled once is soon on the loop again."""
-_LARGE_BYTES = 1 << 16
 _HEALTH_SERVING = b"\x08\x01"
 """``HealthCheckResponse(status=SERVING)`` of ``grpc.health.v1``."""
 
 _STATUS = {code.value[0]: code for code in grpc.StatusCode}
 Method = Callable[[Any, Any], Awaitable[Any]]
-
-
-@dataclass(frozen=True)
-class GrpcOptions:
-    """How the gRPC services answer.
-
-    Args:
-        threads: Requests of slow models that are computed at the same time.
-        as_content: Send outputs as ``tensor_content`` instead of the typed fields, which is faster for large ones.
-        always_in_threads: Call no model on the event loop; for models behind a batch scheduler, which wait.
-    """
-
-    threads: int = 64
-    as_content: bool = False
-    always_in_threads: bool = False
 
 
 class GrpcServices:
@@ -70,10 +46,10 @@ class GrpcServices:
         self._manager = manager
         self._metrics = metrics
         self._options = options or GrpcOptions()
-        self._pool = ThreadPoolExecutor(self._options.threads, thread_name_prefix="grpc")
-        # A reload waits for models to load, as long as that takes; it must not take a thread from the requests.
-        self._reloads = ThreadPoolExecutor(1, thread_name_prefix="reload")
-        self._pace = _Pace()
+        self._calls = Calls(manager, metrics, self._options)
+        # A reload waits for models to load, as long as that takes; it must not take a thread from the requests, nor the
+        # only one from a reload that would take it back.
+        self._reloads = Threads(self._options.threads, "reload")
 
     def handlers(self) -> list[Any]:
         """Return the generic handlers of PredictionService, ModelService and the health check."""
@@ -86,8 +62,8 @@ class GrpcServices:
 
     def close(self) -> None:
         """Let go of the threads, once the server has stopped; it has waited for requests as long as it was to."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._reloads.shutdown(wait=False, cancel_futures=True)
+        self._calls.close()
+        self._reloads.close()
 
     def _prediction_service(self) -> Mapping[str, Any]:
         from tensorflow_serving.apis import (
@@ -98,14 +74,14 @@ class GrpcServices:
             regression_pb2,
         )
 
-        as_content = self._options.as_content
+        answer = partial(predict.predict, as_content=self._options.as_content)
+        apis = {
+            Api("Predict", answer, predict.unsent): predict_pb2.PredictRequest,
+            Api("Classify", classify.classify, classify.unsent): classification_pb2.ClassificationRequest,
+            Api("Regress", classify.regress, classify.unsent): regression_pb2.RegressionRequest,
+        }
         return {
-            "Predict": _method(
-                self._inference("Predict", lambda model, request: predict(model, request, as_content=as_content)),
-                predict_pb2.PredictRequest,
-            ),
-            "Classify": _method(self._inference("Classify", classify), classification_pb2.ClassificationRequest),
-            "Regress": _method(self._inference("Regress", regress), regression_pb2.RegressionRequest),
+            **{api.name: _method(self._inference(api), request_type) for api, request_type in apis.items()},
             "MultiInference": _method(self._multi_inference, inference_pb2.MultiInferenceRequest),
             "GetModelMetadata": _method(self._metadata, get_model_metadata_pb2.GetModelMetadataRequest),
         }
@@ -118,7 +94,7 @@ class GrpcServices:
             "HandleReloadConfigRequest": _method(self._reload, model_management_pb2.ReloadConfigRequest),
         }
 
-    def _inference(self, api: str, answer: Callable[[Model, Any], Any]) -> Method:
+    def _inference(self, api: Api) -> Method:
         """Return the method of an API whose requests have one ``model_spec``."""
 
         async def method(request: Any, context: Any) -> Any:
@@ -126,7 +102,7 @@ class GrpcServices:
             code = Code.INTERNAL
             try:
                 _require_spec(request)
-                response = await self._answer(api, request.model_spec, request, answer, context)
+                response = await self._calls.answer(api, request.model_spec, request, context)
                 code = Code.OK
                 return response
             except ServingError as error:
@@ -136,37 +112,19 @@ class GrpcServices:
                 code = Code.CANCELLED
                 raise
             finally:
-                self._metrics.request(request.model_spec.name, api, "GRPC", perf_counter() - start, code)
+                self._metrics.request(request.model_spec.name, api.name, "GRPC", perf_counter() - start, code)
 
         return method
 
     async def _multi_inference(self, request: Any, context: Any) -> Any:
         from tensorflow_serving.apis import model_pb2
 
+        api = Api("MultiInference", classify.multi_inference, classify.unsent, may_be_fast=False)
         spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
-        response = await self._answer("MultiInference", spec, request, multi_inference, context)
+        response = await self._calls.answer(api, spec, request, context)
         sent = request.input
         self._metrics.examples(spec.name, len(getattr(sent, sent.WhichOneof("kind")).examples))
         return response
-
-    async def _answer(
-        self, api: str, spec: Any, request: Any, answer: Callable[[Model, Any], Any], context: Any
-    ) -> Any:
-        def work() -> Any:
-            if context.time_remaining() == 0:
-                # It waited for a thread until its deadline passed: nobody is there to take the answer.
-                raise ServingError(Code.DEADLINE_EXCEEDED, "Deadline exceeded before the request was run")
-            with use(self._manager, spec) as servable:
-                timed = Timed(servable)
-                try:
-                    return answer(timed, request)
-                finally:
-                    self._pace.record(spec.name, timed.seconds)
-                    self._metrics.runtime(spec.name, api, timed.seconds)
-
-        if not self._options.always_in_threads and self._pace.is_fast(spec.name, request):
-            return work()
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     async def _metadata(self, request: Any, _context: Any) -> Any:
         _require_spec(request)
@@ -198,7 +156,7 @@ class GrpcServices:
                 "supported",
             )
         entries = entries_from_proto(request.config)
-        await asyncio.get_running_loop().run_in_executor(self._reloads, self._manager.reload, entries)
+        await self._reloads.run(partial(self._manager.reload, entries))
         response = model_management_pb2.ReloadConfigResponse()
         response.status.error_code = int(Code.OK)
         for name, value in before.items():
@@ -206,55 +164,31 @@ class GrpcServices:
         return response
 
 
-def use(manager: ModelManager, spec: Any) -> Any:
-    """Return the context in which the version that a ``ModelSpec`` chooses may be used.
-
-    Raises:
-        ServingError: It has no name, or there is no such version.
-    """
-    if not spec.name:
-        raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
-    choice = spec.WhichOneof("version_choice")
-    if choice == "version":
-        return manager.use(spec.name, version=spec.version.value)
-    if choice == "version_label":
-        return manager.use(spec.name, label=spec.version_label)
-    return manager.use(spec.name)
-
-
-class _Pace:
-    """Which models are fast enough for the event loop: by the slowest of their last calls, slowly forgotten."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
-
-    def is_fast(self, model: str, request: Any) -> bool:
-        # A model that was never called is not: its first call may compile, allocate and take seconds.
-        return self._seconds.get(model, 1.0) < _FAST_SECONDS and request.ByteSize() < _LARGE_BYTES
-
-    def record(self, model: str, seconds: float) -> None:
-        if seconds:
-            known = self._seconds.get(model)
-            self._seconds[model] = seconds if known is None else max(seconds, known * _REMEMBERED)
-
-
 def _method(method: Method, request_type: Any) -> Any:
     """Return the handler of one method; errors become the status of the call."""
 
-    async def handle(request: Any, context: Any) -> Any:
+    async def handle(sent: bytes, context: Any) -> Any:
         try:
-            return await method(request, context)
+            return await method(_parsed(request_type, sent), context)
         except ServingError as error:
             await context.abort(_STATUS[int(error.code)], _shortened(error.message))
         except Exception as error:  # noqa: BLE001  Whatever a model raises, the caller gets a status and we a log.
-            _LOG.exception("a request failed")
-            await context.abort(grpc.StatusCode.INTERNAL, _shortened(f"{type(error).__name__}: {error}"))
+            _LOG.exception("a %s failed", request_type.DESCRIPTOR.name)
+            message = f"Internal error: {type(error).__name__}; see the server's log"
+            await context.abort(grpc.StatusCode.INTERNAL, message)
 
     return grpc.unary_unary_rpc_method_handler(
-        handle,
-        request_deserializer=request_type.FromString,
-        response_serializer=lambda response: response.SerializeToString(),
+        handle, response_serializer=lambda response: response.SerializeToString()
     )
+
+
+def _parsed(request_type: Any, sent: bytes) -> Any:
+    """Return a request. gRPC's own reading answers UNKNOWN to bytes that are none, and logs a traceback each time."""
+    try:
+        return request_type.FromString(sent)
+    except DecodeError as error:
+        name = request_type.DESCRIPTOR.full_name
+        raise ServingError(Code.INVALID_ARGUMENT, f"Failed to parse {name}") from error
 
 
 async def _healthy(_request: bytes, _context: Any) -> bytes:

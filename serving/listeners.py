@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.errors import EnvironmentProblem
+from penstock.serving.addresses import address, bound
 from penstock.serving.metrics import Metrics
 from penstock.serving.server_options import ServerOptions
 
@@ -47,13 +49,22 @@ class GrpcListener:
         in_threads: Call no model on the event loop.
     """
 
-    def __init__(self, manager: ModelManager, metrics: Metrics, options: ServerOptions, *, in_threads: bool) -> None:
+    def __init__(
+        self, manager: ModelManager, metrics: Metrics, options: ServerOptions, *, in_threads: bool = False
+    ) -> None:
         from penstock.serving.grpc_service import GrpcOptions, GrpcServices
 
         self.port = options.grpc_port or 0
         self._options = options
         self._services = GrpcServices(
-            manager, metrics, GrpcOptions(options.threads, as_content=options.as_content, always_in_threads=in_threads)
+            manager,
+            metrics,
+            GrpcOptions(
+                options.threads,
+                as_content=options.as_content,
+                always_in_threads=in_threads,
+                max_request_bytes=options.max_request_bytes,
+            ),
         )
         self._server: Any = None
 
@@ -72,16 +83,17 @@ class GrpcListener:
                 ("grpc.so_reuseport", 0),
             ],
         )
-        host = f"[{options.host}]" if ":" in options.host else options.host
+        # gRPC would say no more than that it failed, and print native lines besides.
+        _bound("gRPC", options.host, self.port).close()
         try:
-            self.port = self._server.add_insecure_port(f"{host}:{self.port}")
+            self.port = self._server.add_insecure_port(address(options.host, self.port))
         except RuntimeError as error:
             raise _cannot_listen("gRPC", options.host, self.port, str(error)) from error
 
     async def serve(self) -> None:
         """Answer requests from now on."""
         await self._server.start()
-        _LOG.info("gRPC at %s:%d", self._options.host, self.port)
+        _LOG.info("gRPC at %s", address(self._options.host, self.port))
 
     async def drain(self) -> None:
         """Let requests in progress end."""
@@ -125,36 +137,48 @@ class RestListener:
         self.port = options.rest_port or 0
         self._host = options.host
         self._server = uvicorn.Server(config)
-        self._socket = socket.socket(socket.AF_INET6 if ":" in options.host else socket.AF_INET, socket.SOCK_STREAM)
+        self._socket: socket.socket | None = None
         self._serving: asyncio.Task[None] | None = None
 
     async def listen(self) -> None:
         """Take the port."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((self._host, self.port))
-        except OSError as error:
-            raise _cannot_listen("REST", self._host, self.port, str(error)) from error
+        self._socket = _bound("REST", self._host, self.port)
         self.port = self._socket.getsockname()[1]
 
     async def serve(self) -> None:
         """Answer requests from now on."""
-        # From here on connections queue up, so that whoever is told the port need not try twice.
-        self._socket.listen(_BACKLOG)
+        assert self._socket is not None  # noqa: S101  listen() made it.
+        try:
+            # From here on connections queue up, so that whoever is told the port need not try twice.
+            self._socket.listen(_BACKLOG)
+        except OSError as error:
+            raise _cannot_listen("REST", self._host, self.port, error.strerror, error.errno) from error
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-        _LOG.info("REST at %s:%d", self._host, self.port)
+        _LOG.info("REST at %s", address(self._host, self.port))
 
     async def drain(self) -> None:
         """Let requests in progress end."""
         if self._serving:
             self._server.should_exit = True
             await self._serving
-        self._socket.close()
+        if self._socket:
+            self._socket.close()
 
 
-def _cannot_listen(what: str, host: str, port: int, reason: str) -> EnvironmentProblem:
+def _bound(what: str, host: str, port: int) -> socket.socket:
+    try:
+        return bound(host, port)
+    except OSError as error:
+        raise _cannot_listen(what, host, port, error.strerror or str(error), error.errno) from error
+
+
+def _cannot_listen(what: str, host: str, port: int, reason: str | None, code: int | None = None) -> EnvironmentProblem:
+    hints = {
+        errno.EADDRINUSE: "stop the server that has the port, or choose another one",
+        errno.EACCES: "choose a port above 1023: those below are for the administrator",
+    }
     return EnvironmentProblem(
-        f"{what} cannot listen on {host}:{port}",
+        f"{what} cannot listen on {address(host, port)}",
         received=reason,
-        hint="stop the server that has the port, or choose another one",
+        hint=hints.get(code or 0, "--host takes an address of this machine, such as 127.0.0.1"),
     )

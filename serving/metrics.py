@@ -23,9 +23,9 @@ DEFAULT_PATH = "/monitoring/prometheus/metrics"
 _LATENCY_BUCKETS = [10 * 1.8**power for power in range(33)]
 """Upper bounds in microseconds; the last one is about 20 minutes."""
 _COUNT_BUCKETS = [float(1 << power) for power in range(15)]
-_SERIES = 10_000
-"""Combinations of labels that a metric keeps. Callers choose the names of models: without a limit they choose our
-memory."""
+_UNKNOWN = "(unknown)"
+"""What requests for models that were never served are counted under: their names are the callers' choice, and a metric
+keeps all that it is told."""
 
 Labels = tuple[str, ...]
 
@@ -60,9 +60,6 @@ class _Metric:
     def _label_text(self, values: Labels) -> str:
         return ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(self._labels, values, strict=True))
 
-    def _has_room(self, labels: Labels) -> bool:
-        return labels in self._values or len(self._values) < _SERIES
-
 
 class Counter(_Metric):
     """A number that grows."""
@@ -72,8 +69,7 @@ class Counter(_Metric):
     def add(self, *labels: str, amount: int = 1) -> None:
         """Add to the number with these label values."""
         with self._lock:
-            if self._has_room(labels):
-                self._values[labels] = self._values.get(labels, 0) + amount
+            self._values[labels] = self._values.get(labels, 0) + amount
 
     def first(self) -> int:
         """Return the number that was counted first; what a reload reports of a metric."""
@@ -89,8 +85,7 @@ class Gauge(_Metric):
     def set(self, *labels: str, value: float) -> None:
         """Set the number with these label values."""
         with self._lock:
-            if self._has_room(labels):
-                self._values[labels] = value
+            self._values[labels] = value
 
 
 class Histogram(_Metric):
@@ -113,8 +108,6 @@ class Histogram(_Metric):
         with self._lock:
             found = self._values.get(labels)
             if found is None:
-                if not self._has_room(labels):
-                    return
                 found = self._values[labels] = [0.0] * (len(self._bounds) + 2)
             found[bisect_left(self._bounds, value)] += 1
             found[-1] += value
@@ -132,6 +125,7 @@ class Metrics:
     """The metrics of one server. All methods may be called by any thread; it is the manager's observer too."""
 
     def __init__(self) -> None:
+        self._models: set[str] = set()
         self._requests = Counter("/tensorflow/serving/request_count", "model_name", "status")
         self._latency = Histogram("/tensorflow/serving/request_latency", "model_name", "API", "entrypoint")
         self._runtime = Histogram("/tensorflow/serving/runtime_latency", "model_name", "API", "runtime")
@@ -150,13 +144,13 @@ class Metrics:
         """Count a request.
 
         Args:
-            model: The name that was asked for.
+            model: The name that was asked for, whether there is such a model or not.
             api: ``Predict``, ``Classify`` or ``Regress``.
             entrypoint: ``GRPC`` or ``REST``.
             seconds: How long it took; only of successful requests is this kept.
             code: How it ended.
         """
-        self._requests.add(model, code.name)
+        self._requests.add(model if model in self._models else _UNKNOWN, code.name)
         if code == Code.OK:
             self._latency.add(model, api, entrypoint, value=seconds * 1e6)
 
@@ -171,6 +165,7 @@ class Metrics:
 
     def state_changed(self, name: str, status: VersionStatus) -> None:
         """Show the state of a version by its number: 30 is available, 50 is ended."""
+        self._models.add(name)
         self._states.set(name, str(status.version), value=int(status.state))
 
     def load_attempted(self, name: str, version: int, seconds: float, error: ServingError | None) -> None:

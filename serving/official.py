@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from penstock.errors import ConfigError
+from penstock.serving.addresses import bracketed, numeric
+
 BINARY = "tensorflow_model_server"
 IMAGE = "tensorflow/serving"
 IMAGE_PORTS = (8500, 8501)
@@ -25,6 +28,8 @@ class ServeOptions:
         rest_port: Port of REST.
         monitoring: The ``monitoring.config``.
         batching: The ``batching.config``; None for no batching.
+        per_model_batching: Take what the models themselves bring instead; then a model that brings nothing is not
+            batched, and of ``batching`` the threads alone count.
         config_poll_seconds: How often the server looks at ``config``; 0 for never.
         file_poll_seconds: How often it looks for new versions.
     """
@@ -35,6 +40,7 @@ class ServeOptions:
     rest_port: int
     monitoring: Path | None = None
     batching: Path | None = None
+    per_model_batching: bool = False
     config_poll_seconds: int = 1
     file_poll_seconds: int = 1
 
@@ -59,11 +65,9 @@ def server_flags(options: ServeOptions) -> list[str]:
     if options.monitoring is not None:
         flags.append(f"--monitoring_config_file={options.monitoring}")
     if options.batching is not None:
-        flags += [
-            "--enable_batching=true",
-            f"--batching_parameters_file={options.batching}",
-            "--enable_per_model_batching_parameters=true",
-        ]
+        flags += ["--enable_batching=true", f"--batching_parameters_file={options.batching}"]
+        if options.per_model_batching:
+            flags.append("--enable_per_model_batching_parameters=true")
     return flags
 
 
@@ -83,10 +87,19 @@ def image_command(options: ServeOptions, folders: Sequence[Path], image: str = I
         folders: Folders that the config files and the models lie in. They are mounted, read-only, where they are: the
             config names base paths by their absolute paths.
         image: Name and tag.
+
+    Raises:
+        ConfigError: The host has no address; docker publishes on addresses alone.
     """
+    try:
+        host = bracketed(numeric(options.host))
+    except OSError as error:
+        raise ConfigError(
+            f"{options.host} has no address to publish a container on: {error.strerror}", hint="name an address"
+        ) from error
     mounts = [f"--volume={folder}:{folder}:ro" for folder in _outermost(folders)]
     ports = zip((options.grpc_port, options.rest_port), IMAGE_PORTS, strict=True)
-    published = [f"--publish={options.host}:{outside}:{inside}" for outside, inside in ports]
+    published = [f"--publish={host}:{outside}:{inside}" for outside, inside in ports]
     # The entry point has set the ports already, and a model of its own that a config file replaces.
     flags = [flag for flag in server_flags(options) if not flag.startswith(("--port=", "--rest_api_port="))]
     return ["docker", "run", "--rm", *published, *mounts, image, *flags]

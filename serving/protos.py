@@ -3,6 +3,11 @@
 The stubs (``tensorflow_serving.apis``) import TensorFlow's own, and those cannot be imported without the package
 ``tensorflow``, which takes seconds: too long for a command that moves a label, and a client has no use for it. So the
 definitions are read out of the generated files into a pool of their own. The messages are the same on the wire.
+
+The stubs leave out the files that only a server reads. Two of their messages are transcribed here, field by field, from
+tensorflow/serving at commit 9d981c5c2708d23c5407c7c1e30309e6f9798874 (July 2026): ``MonitoringConfig``, with its
+``PrometheusConfig``, from ``tensorflow_serving/config/monitoring_config.proto``, and ``BatchingParameters`` from
+``tensorflow_serving/servables/tensorflow/session_bundle_config.proto``.
 """
 
 from __future__ import annotations
@@ -28,6 +33,23 @@ _STUBS = (
 _MOVED = {"xla/": "tensorflow/compiler/xla/"}
 """Where TensorFlow keeps definitions that do not lie where their names say."""
 
+_TRANSCRIBED = {
+    "PrometheusConfig": (("enable", 1, "bool"), ("path", 2, "string")),
+    "MonitoringConfig": (("prometheus_config", 1, "tensorflow.serving.PrometheusConfig"),),
+    "BatchingParameters": (
+        ("max_batch_size", 1, "google.protobuf.Int64Value"),
+        ("batch_timeout_micros", 2, "google.protobuf.Int64Value"),
+        ("max_enqueued_batches", 3, "google.protobuf.Int64Value"),
+        ("num_batch_threads", 4, "google.protobuf.Int64Value"),
+        ("thread_pool_name", 5, "google.protobuf.StringValue"),
+        ("allowed_batch_sizes", 6, "repeated int64"),
+        ("pad_variable_length_inputs", 7, "bool"),
+        ("enable_large_batch_splitting", 8, "google.protobuf.BoolValue"),
+        ("max_execution_batch_size", 9, "google.protobuf.Int64Value"),
+    ),
+}
+"""Message → name, number and type of its fields; all of the package ``tensorflow.serving``."""
+
 
 def message(name: str, file: str | None = None) -> Any:
     """Return the class of a message.
@@ -41,6 +63,38 @@ def message(name: str, file: str | None = None) -> Any:
     """
     pool = _pool((file,) if file else _STUBS)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
+
+
+@cache
+def transcribed(name: str) -> Any:
+    """Return the class of a message that the stubs leave out; see above which there are, and where they are from.
+
+    Args:
+        name: Its full name, e.g. ``tensorflow.serving.BatchingParameters``.
+    """
+    file = descriptor_pb2.FileDescriptorProto(
+        name="penstock/transcribed.proto",
+        package="tensorflow.serving",
+        syntax="proto3",
+        dependency=[wrappers_pb2.DESCRIPTOR.name],
+    )
+    for message_name, fields in _TRANSCRIBED.items():
+        described = file.message_type.add(name=message_name)
+        for field, number, kind in fields:
+            _describe(described.field.add(name=field, number=number), kind)
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
+
+
+def _describe(field: Any, kind: str) -> None:
+    *repeated, kind = kind.split()
+    field.label = field.LABEL_REPEATED if repeated else field.LABEL_OPTIONAL
+    if "." in kind:
+        field.type, field.type_name = field.TYPE_MESSAGE, f".{kind}"
+    else:
+        field.type = getattr(field, f"TYPE_{kind.upper()}")
 
 
 @cache

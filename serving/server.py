@@ -13,23 +13,29 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from penstock.errors import ArtifactError, ConfigError, PenstockError
+from penstock.errors import ArtifactError, PenstockError
 from penstock.serving.errors import ServingError
 from penstock.serving.listeners import GrpcListener, Listener, RestListener
 from penstock.serving.metrics import Metrics
-from penstock.serving.model_config import ModelEntry, parse_models
+from penstock.serving.model_config import ModelEntry
+from penstock.serving.server_config import follow, read_models
 from penstock.serving.server_options import Ports, ServerOptions
 
 if TYPE_CHECKING:
     from penstock.serving.models.manager import ManagerOptions
+    from penstock.serving.models.watch import Watch
 
-__all__ = ["Ports", "Server", "ServerOptions", "main", "read_models"]
+__all__ = ["Ports", "Server", "ServerOptions", "main"]
 
 _LOG = logging.getLogger(__name__)
+_GRACE_SECONDS = 5.0
+"""Seconds that what should end at once may take to do so."""
 _SWITCH_SECONDS = 0.0005
 """A thread that computes gives the global lock back to the event loop this soon; Python's own 5 ms would be the p99."""
 
@@ -53,19 +59,20 @@ class Server:
     ) -> None:
         from penstock.serving.models.manager import ManagerOptions, ModelManager
 
-        chosen = manager_options or ManagerOptions()
         self.metrics = Metrics()
         self.ports = Ports(None, None)
-        self.manager = ModelManager(chosen, observer=self.metrics)
+        self.manager = ModelManager(manager_options or ManagerOptions(), observer=self.metrics)
         self._options = options
         self._models = models
-        self._batching = chosen.batching is not None
         self._stopping = threading.Event()
-        self._stopped = False
+        # The number of a signal, or None. A signal's handler may find any lock held by the very thread that it
+        # interrupts; of all that threads can wait for, this queue alone is made for that.
+        self._told_to_stop: SimpleQueue[int | None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._grpc: GrpcListener | None = None
         self._rest: RestListener | None = None
-        self._threads: list[threading.Thread] = []
+        self._thread: threading.Thread | None = None
+        self._config: Watch | None = None
 
     def start(self) -> Ports:
         """Take the ports, load the models, then answer requests, all in threads of its own.
@@ -86,42 +93,43 @@ class Server:
         except BaseException:
             self.stop()
             raise
-        if isinstance(self._models, Path) and self._options.config_poll_seconds > 0:
-            self._start_thread(self._poll_config, "config")
+        self._follow_config()
         return self.ports
 
     def wait(self) -> None:
         """Serve until :meth:`stop` is called, or SIGTERM or SIGINT comes; then drain. For the main thread."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        self._stopping.wait()
+        told = self._told_to_stop.get()
+        if told is not None:
+            _LOG.info("%s: no more requests; those in progress may end", signal.Signals(told).name)
         self.stop()
 
     def stop(self) -> None:
         """Take no more requests, let those in progress end, unload the models. Safe to call twice."""
-        self._stopping.set()
-        if self._stopped:
+        self._told_to_stop.put(None)
+        if self._stopping.is_set():
             return
-        self._stopped = True
+        self._stopping.set()
         deadline = time.monotonic() + self._options.drain_seconds
-        if self._loop:
-            self._on_loop(self._drain())
-        # This also ends a reload that still waits for a model, and with it the thread that follows the config.
-        self.manager.close(max(0.0, deadline - time.monotonic()))
-        if self._loop:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-        for thread in self._threads:
-            thread.join()
-        if self._loop:
-            self._loop.close()
+        # First, because a reload waits for its models without a limit of its own, and the drain would wait for it.
+        self.manager.end_waits()
+        try:
+            self._end_requests(deadline)
+        finally:
+            self.manager.close(_left(deadline))
+            if self._config and not self._config.join(_left(deadline)):
+                _LOG.warning("the config file has not been read to its end; a thread is left behind")
+            self._end_loop()
 
     def _listen(self) -> None:
         import uvloop
 
         self._loop = uvloop.new_event_loop()
-        self._start_thread(self._loop.run_forever, "server")
+        self._thread = threading.Thread(target=self._loop.run_forever, name="server", daemon=True)
+        self._thread.start()
         if self._options.grpc_port is not None:
-            self._grpc = GrpcListener(self.manager, self.metrics, self._options, in_threads=self._batching)
+            self._grpc = GrpcListener(self.manager, self.metrics, self._options)
         if self._options.rest_port is not None:
             self._rest = RestListener(self.manager, self.metrics, self._options)
         for listener in self._listeners():
@@ -130,21 +138,21 @@ class Server:
 
     def _load(self) -> None:
         entries = read_models(self._models) if isinstance(self._models, Path) else self._models
+        self.manager.start()
         try:
             self.manager.reload(entries)
         except ServingError as error:
             where = str(self._models) if isinstance(self._models, Path) else None
             raise ArtifactError(f"the models cannot be served: {error.message}", where=where) from error
-        self.manager.start()
 
-    def _poll_config(self) -> None:
-        """Follow the file; what is wrong with it is logged, and the models stay as they are."""
-        path = Path(str(self._models))
-        while not self._stopping.wait(self._options.config_poll_seconds):
-            try:
-                self.manager.reload(read_models(path))
-            except (PenstockError, ServingError) as error:
-                _LOG.error("the config is not taken over: %s", error)
+    def _follow_config(self) -> None:
+        from penstock.serving.models.watch import Watch
+
+        path, seconds = self._models, self._options.config_poll_seconds
+        if isinstance(path, Path) and seconds > 0:
+            look = partial(follow, self.manager, path)
+            self._config = Watch("config", "the config is not taken over", look, seconds, self._stopping)
+            self._config.start()
 
     def _listeners(self) -> list[Listener]:
         return [listener for listener in (self._grpc, self._rest) if listener]
@@ -156,30 +164,30 @@ class Server:
         assert self._loop is not None  # noqa: S101  _listen() made it.
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
+    def _end_requests(self, deadline: float) -> None:
+        if self._loop:
+            drained = asyncio.run_coroutine_threadsafe(self._drain(), self._loop)
+            try:
+                # A model that hangs may hold the event loop itself, which then ends nothing.
+                drained.result(_left(deadline) + _GRACE_SECONDS)
+            except TimeoutError:
+                _LOG.warning("requests have not ended in time; they are left behind")
+
+    def _end_loop(self) -> None:
+        if self._loop and self._thread:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(_GRACE_SECONDS)
+            if not self._thread.is_alive():
+                self._loop.close()
+
     def _on_signal(self, number: int, _frame: object) -> None:
         # The second signal is the default again: who is in a hurry need not wait for the drain.
         signal.signal(number, signal.SIG_DFL)
-        _LOG.info("%s: no more requests; those in progress may end", signal.Signals(number).name)
-        self._stopping.set()
-
-    def _start_thread(self, target: Callable[[], None], name: str) -> None:
-        thread = threading.Thread(target=target, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        self._told_to_stop.put(number)
 
 
-def read_models(path: Path) -> tuple[ModelEntry, ...]:
-    """Read a ``models.config``.
-
-    Raises:
-        ConfigError: It cannot be read, or says what no server takes.
-    """
-    try:
-        return parse_models(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the config of the models cannot be read: {error}", where=str(path)) from error
-    except ServingError as error:
-        raise ConfigError(f"the config of the models is wrong: {error.message}", where=str(path)) from error
+def _left(deadline: float) -> float:
+    return max(0.0, deadline - time.monotonic())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -191,10 +199,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = parse_flags(sys.argv[1:] if arguments is None else arguments)
         server = Server(command.options, command.models, command.manager_options)
         server.start()
+        server.wait()
     except PenstockError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    server.wait()
+    except KeyboardInterrupt:
+        print("interrupted before the models were served", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
 
 

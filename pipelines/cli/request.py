@@ -67,9 +67,9 @@ def request(  # noqa: PLR0913  One argument an option.
                 answer = _answer(client, name, method, rows, target)
             except ServingError as error:
                 raise _refused(error, client, name, target) from error
+            print_json(answer)
             if version is None and label is None and method in _ROWS:
                 typer.echo(_who_answered(client, name), err=True)
-    print_json(answer)
 
 
 def _who_answered(client: Client, name: str) -> str:
@@ -128,6 +128,8 @@ def _text(rows: str) -> str:
         return sys.stdin.buffer.read().decode() if rows == _STDIN else Path(rows).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError("there is no such file of rows", where=rows) from error
+    except OSError as error:
+        raise ConfigError(f"the rows cannot be read: {error.strerror}", where=rows) from error
     except UnicodeDecodeError as error:
         raise ConfigError("the rows are no UTF-8 text", where=rows, hint='write bytes as {"b64": "…"}') from error
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from penstock.pipelines.models.serve import Wanted
 
 _GENERATED_FOLDER = ".penstock/serving"
+_POLLING = """\
+# A TensorFlow Serving that polls its config refuses a label on a version that it has not loaded, and with the label the
+# whole file, so that it never loads the version either. Penstock does not know the servers that these commands start:
+# name them (destination.tf_serving.grpc in a pipeline, --grpc for promote and rollback) and labels move safely."""
 
 
 @example("penstock serve configs/digits.yaml --rest-port 8501")
@@ -30,7 +34,13 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to bind; the official server binds them all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of gRPC; 0 takes a free one.")] = 8500,
     rest_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of REST; 0 takes a free one.")] = 8501,
-    batching: Annotated[bool, typer.Option("--batching", help="Put requests of several callers together.")] = False,
+    batching: Annotated[
+        bool,
+        typer.Option(
+            "--batching",
+            help="Put requests of several callers together; models that bring a batching_params.pbtxt say how.",
+        ),
+    ] = False,
     print_command: Annotated[
         bool, typer.Option("--print-command", help="Print the commands that start the official server and image; end.")
     ] = False,
@@ -64,9 +74,8 @@ def _serve(wanted: Wanted) -> int:
 
 
 def _print_commands(wanted: Wanted) -> int:
-    from penstock.pipelines.models.change import UNKNOWN_SERVER
     from penstock.pipelines.models.follow import merged_entries
-    from penstock.pipelines.models.serve import check_bases, write_configs
+    from penstock.pipelines.models.serve import batching_notes, check_bases, write_configs
     from penstock.serving.official import BINARY, image_command, official_command, shell
 
     check_bases(wanted.models, embedded=False)
@@ -75,7 +84,10 @@ def _print_commands(wanted: Wanted) -> int:
     files = [options.config, options.monitoring, options.batching]
     folders = [file.parent for file in files if file is not None]
     folders += [Path(model.base) for model in wanted.models if model.local]
-    typer.echo(f"# Penstock does not know the servers that these start: {UNKNOWN_SERVER}\n")
+    typer.echo(_POLLING)
+    for note in batching_notes(wanted):
+        typer.echo(f"# {note}")
+    typer.echo()
     typer.echo(f"# the binary; it binds every address of its machine\n{shell(official_command(BINARY, options))}\n")
     typer.echo(f"# the image\n{shell(image_command(options, folders))}")
     return 0

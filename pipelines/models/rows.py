@@ -62,6 +62,8 @@ def _parsed(text: str, where: str) -> Any:
         raise ConfigError("there are no rows", where=where, expected='a JSON list such as [{"x": 1.0}]')
     try:
         return json.loads(text)
+    except RecursionError as error:
+        raise ConfigError("the rows are lists within lists, too many of them", where=where) from error
     except ValueError as error:
         lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) == 1 or not _is_json(lines[0]):

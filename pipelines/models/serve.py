@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,14 +9,15 @@ from pathlib import Path
 
 from penstock import durable
 from penstock.errors import ConfigError, EnvironmentProblem
+from penstock.pipelines.models.batching import plan_batching
 from penstock.pipelines.models.entries import Entries
 from penstock.pipelines.models.find import Model, plain_entry
 from penstock.pipelines.models.follow import Follower, merged_entries
 from penstock.pipelines.models.process import ServerProcess, started
-from penstock.serving.batching_config import format_batching
+from penstock.serving.addresses import address, bound, from_here
 from penstock.serving.client import Client
 from penstock.serving.errors import ServingError
-from penstock.serving.model_config import GENERATED, format_models, format_monitoring
+from penstock.serving.model_config import format_models, format_monitoring
 from penstock.serving.official import ServeOptions, find_official, official_command, server_flags
 from penstock.serving.places import CONFIG_NAME
 from penstock.serving.running import RunningServer, describe_process, forget_server, record_server, running_server
@@ -27,7 +27,6 @@ EMBEDDED = (sys.executable, "-m", "penstock.serving.server")
 _LOOK_SECONDS = 0.1
 _FOLLOW_SECONDS = 1.0
 _RELOAD_SECONDS = 60.0
-_BATCHING = f"{GENERATED} a model's batching_params.pbtxt comes before this.\n" + format_batching()
 
 Say = Callable[[str], None]
 
@@ -82,6 +81,8 @@ def serve(wanted: Wanted, folder: Path, say: Say) -> int:
     log = folder / LOG_NAME
     for model in wanted.models:
         say(_announced(model))
+    for note in batching_notes(wanted):
+        say(note)
     say(f"{_which(binary, options)} Its log: {log}")
     with started(command, log) as process:
         served = _watch(process, wanted, options, kind, say)
@@ -129,6 +130,7 @@ def prepare(wanted: Wanted, folder: Path) -> ServeOptions:
 def write_configs(wanted: Wanted, entries: Entries, folder: Path, ports: tuple[int, int]) -> ServeOptions:
     """Write the config files that stand in no project yet, and return a server's options."""
     own = wanted.own_config
+    batching = plan_batching(wanted.models) if wanted.batching else None
     folder.mkdir(parents=True, exist_ok=True)
     return ServeOptions(
         config=own.absolute() if own else _written(folder / CONFIG_NAME, format_models(entries)),
@@ -136,10 +138,16 @@ def write_configs(wanted: Wanted, entries: Entries, folder: Path, ports: tuple[i
         grpc_port=ports[0],
         rest_port=ports[1],
         monitoring=_written(folder / "monitoring.config", format_monitoring()),
-        batching=_written(folder / "batching.config", _BATCHING) if wanted.batching else None,
+        batching=_written(folder / "batching.config", batching.text) if batching else None,
+        per_model_batching=batching is not None and batching.per_model,
         # A file of our own making does not follow the project's: we tell the server instead.
         config_poll_seconds=1 if own else 0,
     )
+
+
+def batching_notes(wanted: Wanted) -> tuple[str, ...]:
+    """Return what there is to say about how the models are batched, a sentence each."""
+    return plan_batching(wanted.models).notes if wanted.batching else ()
 
 
 def embedded_command(options: ServeOptions) -> list[str]:
@@ -149,8 +157,8 @@ def embedded_command(options: ServeOptions) -> list[str]:
 
 def _watch(process: ServerProcess, wanted: Wanted, options: ServeOptions, kind: str, say: Say) -> bool:
     """Return when the server has ended: whether it had answered."""
-    host = "127.0.0.1" if options.host == "0.0.0.0" else options.host  # noqa: S104  Where to ask, not what to bind.
-    grpc, rest = f"{host}:{options.grpc_port}", f"http://{host}:{options.rest_port}"
+    host = from_here(options.host)
+    grpc, rest = address(host, options.grpc_port), f"http://{address(host, options.rest_port)}"
     configs = sorted({model.config for model in wanted.models})
     plain = [plain_entry(model) for model in wanted.models if model.entry is None]
     with Client(grpc=grpc, timeout=_RELOAD_SECONDS) as client:
@@ -211,11 +219,11 @@ def _free_port(host: str, port: int, taken: Sequence[int]) -> int:
     if port in taken:
         raise ConfigError("gRPC and REST need a port each", received=f"{port} for both")
     try:
-        with socket.create_server((host, port)) as found:
+        with bound(host, port) as found:
             return int(found.getsockname()[1])
     except OSError as error:
         raise EnvironmentProblem(
-            f"port {port} of {host} cannot be used: {str(error.strerror).partition(' (while')[0]}",
+            f"port {port} of {host} cannot be used: {error.strerror or error}",
             expected="a port that nothing else listens on",
             hint="choose others with --port and --rest-port; 0 takes a free one",
         ) from error

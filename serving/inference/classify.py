@@ -76,6 +76,13 @@ def multi_inference(servable: Model, request: Any) -> Any:
     return response
 
 
+def unsent(request: Any) -> int:
+    """Return the bytes that a request with an ``Input`` asks for beyond its own: the context, once for each record."""
+    sent = request.input.example_list_with_context
+    context: int = sent.context.ByteSize()
+    return context * len(sent.examples)
+
+
 def _checked_tasks(servable: Model, tasks: Any) -> dict[str, list[str]]:
     """Return the signatures of the tasks, each with the outputs to ask for."""
     found: dict[str, list[str]] = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from penstock.serving.errors import Code, ServingError
 from penstock.serving.inference.model import Model
-from penstock.serving.inference.tensors import Array, data_type, fill, to_array, type_name
+from penstock.serving.inference.tensors import Array, data_type, fill, to_array, type_name, unsent_bytes
 
 DEFAULT_SIGNATURE = "serving_default"
 """The signature that answers a request which names none."""
@@ -43,6 +43,11 @@ def predict(servable: Model, request: Any, *, as_content: bool = False) -> Any:
     for alias in wanted:
         fill(response.outputs[alias], answer[alias], as_content=as_content)
     return response
+
+
+def unsent(request: Any) -> int:
+    """Return the bytes that a ``PredictRequest`` asks for beyond its own: of values that its tensors only stand for."""
+    return sum(map(unsent_bytes, request.inputs.values()))
 
 
 def write_spec(spec: Any, servable: Model, asked: Any) -> None:

@@ -16,9 +16,10 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-LARGEST_BYTES = 1 << 31
-"""A tensor may hold this much, as it could if every value were sent: a message cannot be longer. It keeps the three
-bytes that say "a million million zeros" from taking all memory."""
+_MOST_VALUES = (1 << 63) - 1
+"""TensorFlow counts them in an int64."""
+_STRING_BYTES = 24
+"""What TensorFlow keeps for a string besides its bytes."""
 
 _MANY = 64
 """Values from which copying the packed bytes beats reading number by number."""
@@ -76,7 +77,7 @@ def to_array(proto: Any) -> Array:
     means zeros. Strings become an array of ``bytes`` objects.
 
     Args:
-        proto: A ``TensorProto``.
+        proto: A ``TensorProto``; how much memory it asks for, :func:`unsent_bytes` has told.
 
     Returns:
         The array; it may be read-only, and share memory with the message.
@@ -88,8 +89,8 @@ def to_array(proto: Any) -> Array:
     if kind is None:
         raise ValueError(f"tensors of type {proto.dtype} are not supported")
     shape = [dim.size for dim in proto.tensor_shape.dim]
-    count = math.prod(shape)
-    if shape and (min(shape) < 0 or count * kind.dtype.itemsize > LARGEST_BYTES):
+    count = _count(shape)
+    if count is None:
         raise ValueError(f"no tensor has the shape {shape}")
     if count == 0:
         return np.empty(shape, kind.dtype)
@@ -97,6 +98,30 @@ def to_array(proto: Any) -> Array:
     if content:
         return _from_content(kind, content, count).reshape(shape)
     return _from_values(kind, proto, count).reshape(shape)
+
+
+def unsent_bytes(proto: Any) -> int:
+    """Return the bytes of the values that a ``TensorProto`` stands for and has not.
+
+    Three bytes can say "a million million zeros", and a long string can be repeated as often. Values that were sent
+    take at most eight times their bytes in the message.
+
+    Args:
+        proto: A ``TensorProto``. One that is no tensor has none: :func:`to_array` refuses it.
+    """
+    if proto.tensor_content:
+        return 0
+    kind = _KINDS.get(proto.dtype)
+    if kind is None:
+        return 0
+    values = getattr(proto, kind.field)
+    sent = len(values) // 2 if kind.dtype.kind == "c" else len(values)
+    unsent = (_count([dim.size for dim in proto.tensor_shape.dim]) or 0) - sent
+    if unsent <= 0:
+        return 0
+    if kind.dtype == object:
+        return unsent * (_STRING_BYTES + (len(values[-1]) if sent else 0))
+    return unsent * kind.dtype.itemsize
 
 
 def fill(proto: Any, array: Array, *, as_content: bool = False) -> None:
@@ -155,6 +180,12 @@ def strings(values: Sequence[bytes]) -> Array:
     array = np.empty(len(values), object)
     array[:] = values
     return array
+
+
+def _count(shape: list[int]) -> int | None:
+    """Return how many values a shape has; None if it is none."""
+    count = math.prod(shape)
+    return count if count <= _MOST_VALUES and (not shape or min(shape) >= 0) else None
 
 
 def _from_content(kind: _Kind, content: bytes, count: int) -> Array:
@@ -225,8 +256,8 @@ def _string_list(content: bytes, count: int) -> list[bytes]:
 
 
 def _read_varint(data: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
+    value = 0
+    for shift in range(0, 64, 7):
         if position >= len(data):
             raise ValueError("the bytes end within a number")
         byte = data[position]
@@ -234,7 +265,7 @@ def _read_varint(data: bytes, position: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, position
-        shift += 7
+    raise ValueError("a number has more than 64 bits")
 
 
 def _varint(value: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,24 @@ def model_batching(folder: Path) -> BatchingOptions | None:
     except (OSError, UnicodeDecodeError) as error:
         raise ServingError(Code.INVALID_ARGUMENT, f"Invalid protobuf file: '{path}': {error}") from error
     return parse_batching(text, str(path))
+
+
+def chosen_batching(folder: Path, common: BatchingOptions | None, *, per_model: bool) -> BatchingOptions | None:
+    """Return how the SavedModel in ``folder`` is batched; None if it is not.
+
+    Args:
+        folder: The SavedModel.
+        common: How models are batched that are not asked.
+        per_model: Ask the model. What it says replaces all of ``common`` but the number of threads, which in TF
+            Serving all models share; one that says nothing is not batched.
+
+    Raises:
+        ServingError: As :func:`model_batching`.
+    """
+    if not per_model:
+        return common
+    own = model_batching(folder)
+    return replace(own, num_batch_threads=common.num_batch_threads) if own and common else own
 
 
 def add_batching(graph: Any, signatures: Mapping[str, Any], options: BatchingOptions) -> dict[str, Batched]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from types import TracebackType
 
 from penstock.serving.models.servable import Servable
 
@@ -47,3 +49,31 @@ class Handle:
         with self._idle:
             self._retired = True
             return self._idle.wait_for(lambda: not self._uses, timeout)
+
+
+class Use:
+    """A use of a version: counted from the beginning of a block to its end.
+
+    Args:
+        acquire: Begins the use of what was asked for: name, version and label.
+        asked: These three.
+    """
+
+    __slots__ = ("_acquire", "_asked", "_handle")
+
+    def __init__(
+        self, acquire: Callable[[str, int | None, str | None], Handle], *asked: *tuple[str, int | None, str | None]
+    ) -> None:
+        self._acquire = acquire
+        self._asked = asked
+        self._handle: Handle | None = None
+
+    def __enter__(self) -> Servable:
+        handle = self._handle = self._acquire(*self._asked)
+        return handle.servable
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._handle:
+            self._handle.release()

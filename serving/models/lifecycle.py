@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from penstock.serving.errors import Code, ServingError
@@ -16,10 +16,13 @@ from penstock.serving.models.observer import Observer
 from penstock.serving.models.options import ManagerOptions
 from penstock.serving.models.policy import TRANSITIONS, Phase
 from penstock.serving.models.servable import Servable
+from penstock.serving.models.slots import LoadSlots
 from penstock.serving.models.state import State
 from penstock.serving.models.stream import Managed, Stream
 
 _LOG = logging.getLogger(__name__)
+_CLOSE_SECONDS = 5.0
+"""Seconds that TensorFlow has to close sessions: it waits for calls that wait for a batch to be full."""
 
 
 class Lifecycle:
@@ -44,7 +47,7 @@ class Lifecycle:
         self._streams: dict[str, Stream] = {}
         # Replaced as a whole and never changed, so that requests read it without a lock.
         self._serving: Mapping[tuple[str, int | None], Handle] = {}
-        self._load_slots = threading.BoundedSemaphore(options.load_threads)
+        self._slots = LoadSlots(options.load_threads, self.changed)
 
     def aspire(self, wanted: Mapping[str, Mapping[int, Path]]) -> None:
         """Say which versions of some models are wanted from now on, and set off what follows from it.
@@ -64,6 +67,13 @@ class Lifecycle:
         """Let go of every model that is not among ``names``."""
         with self.changed:
             self.aspire({name: {} for name in self._streams if name not in names})
+
+    def folders(self, name: str, versions: Iterable[int]) -> dict[int, Path]:
+        """Return those of some versions of a model that answer, each with its folder."""
+        with self.changed:
+            stream = self._streams.get(name)
+            managed = stream.managed if stream else {}
+            return {v: managed[v].path for v in versions if v in managed and managed[v].phase is Phase.READY}
 
     def acquire(self, name: str, version: int | None) -> Handle:
         """Begin the use of a version, or of the newest one.
@@ -89,10 +99,13 @@ class Lifecycle:
         self.keep(set())
         with self.changed:
             self.changed.wait_for(lambda: not any(stream.managed for stream in self._streams.values()), drain_seconds)
-            left = [each.handle for stream in self._streams.values() for each in stream.managed.values()]
-        for handle in left:
-            if handle:
-                handle.servable.close()
+            left = [each for stream in self._streams.values() for each in stream.managed.values() if each.handle]
+        closing = [(each, _start(self._close, each)) for each in left]
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        for each, thread in closing:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                _LOG.warning("version %d of %s is left behind: requests still run in it", each.version, each.name)
 
     def _advance(self) -> None:
         """Set off every load and unload that is due; the lock is held."""
@@ -102,6 +115,7 @@ class Lifecycle:
                 if kind == "load":
                     managed.phase = Phase.LOADING
                     self._publish(managed, State.LOADING)
+                    self._slots.queue(managed)
                     _start(self._load, managed)
                 else:
                     managed.phase = Phase.UNLOADING
@@ -111,7 +125,36 @@ class Lifecycle:
         self.changed.notify_all()
 
     def _load(self, managed: Managed) -> None:
-        servable, error = self._attempts(managed)
+        retries = self._options.load_retries
+        while True:
+            with self._slots.slot(managed) as admitted:
+                servable, error = self._attempt(managed) if admitted else (None, _cancelled())
+                if servable or not admitted or not retries or isinstance(error, DamagedModelError):
+                    # Told while the slot is still taken, so that outcomes come in the order of the loads.
+                    self._end_load(managed, servable, error)
+                    return
+            retries -= 1
+            if managed.cancelled.wait(max(0.0, self._options.retry_seconds)):
+                self._end_load(managed, None, error)
+                return
+            self._slots.queue(managed)
+
+    def _attempt(self, managed: Managed) -> tuple[Servable | None, ServingError | None]:
+        name, version = managed.name, managed.version
+        servable, failure = None, None
+        start = time.monotonic()
+        try:
+            servable = self._load_version(name, version, managed.path)
+        except ServingError as error:
+            failure = error
+            _LOG.error("version %d of %s cannot be loaded: %s", version, name, error)
+        except Exception as error:  # noqa: BLE001  Whatever it is, the version must reach a state that callers see.
+            failure = ServingError(Code.INTERNAL, f"{type(error).__name__}: {error}")
+            _LOG.exception("version %d of %s cannot be loaded", version, name)
+        self._observer.load_attempted(name, version, time.monotonic() - start, failure)
+        return servable, failure
+
+    def _end_load(self, managed: Managed, servable: Servable | None, error: ServingError | None) -> None:
         with self.changed:
             if servable and not managed.cancelled.is_set():
                 managed.handle = Handle(servable)
@@ -122,38 +165,11 @@ class Lifecycle:
                 return
         if servable:
             servable.close()
-            error = ServingError(Code.CANCELLED, "Loading of servable cancelled")
+            error = _cancelled()
         with self.changed:
             managed.phase = Phase.ERROR
             self._publish(managed, State.END, error)
             self._advance()
-
-    def _attempts(self, managed: Managed) -> tuple[Servable | None, ServingError | None]:
-        servable, error = self._attempt(managed)
-        for _ in range(self._options.load_retries):
-            if servable or isinstance(error, DamagedModelError):
-                break
-            if managed.cancelled.wait(max(0.0, self._options.retry_seconds)):
-                break
-            servable, error = self._attempt(managed)
-        return servable, error
-
-    def _attempt(self, managed: Managed) -> tuple[Servable | None, ServingError | None]:
-        name, version = managed.name, managed.version
-        servable, failure = None, None
-        with self._load_slots:
-            start = time.monotonic()
-            try:
-                servable = self._load_version(name, version, managed.path)
-            except ServingError as error:
-                failure = error
-                _LOG.error("version %d of %s cannot be loaded: %s", version, name, error)
-            except Exception as error:  # noqa: BLE001  Whatever it is, the version must reach a state that callers see.
-                failure = ServingError(Code.INTERNAL, f"{type(error).__name__}: {error}")
-                _LOG.exception("version %d of %s cannot be loaded", version, name)
-            seconds = time.monotonic() - start
-        self._observer.load_attempted(name, version, seconds, failure)
-        return servable, failure
 
     def _unload(self, managed: Managed) -> None:
         handle = managed.handle
@@ -167,6 +183,10 @@ class Lifecycle:
                 managed.phase = Phase.DISABLED
                 self._publish(managed, State.END)
                 self._advance()
+
+    def _close(self, managed: Managed) -> None:
+        if managed.handle:
+            managed.handle.servable.close()
 
     def _publish(self, managed: Managed, state: State, error: ServingError | None = None) -> None:
         _LOG.info("version %d of %s: %s", managed.version, managed.name, state.name)
@@ -182,6 +202,12 @@ class Lifecycle:
         self._serving = serving
 
 
-def _start(work: Callable[[Managed], None], managed: Managed) -> None:
+def _cancelled() -> ServingError:
+    return ServingError(Code.CANCELLED, "Loading of servable cancelled")
+
+
+def _start(work: Callable[[Managed], None], managed: Managed) -> threading.Thread:
     name = f"{work.__name__.strip('_')}-{managed.name}-{managed.version}"
-    threading.Thread(target=work, args=(managed,), name=name, daemon=True).start()
+    thread = threading.Thread(target=work, args=(managed,), name=name, daemon=True)
+    thread.start()
+    return thread

@@ -39,18 +39,20 @@ def load_servable(
         version: Its version.
         path: Folder of the SavedModel. One that we published is hashed again first.
         batching: How to batch requests; None: not at all.
-        per_model_batching: Let the SavedModel's own ``batching_params.pbtxt`` come before ``batching``.
+        per_model_batching: Batch as the SavedModel's own ``batching_params.pbtxt`` says, and not at all where it has
+            none; ``batching`` then only says how many threads run batches.
         warm_up: Replay the warm-up requests in the SavedModel; one that fails, fails the load.
 
     Raises:
         ServingError: The files are not what was published (``DATA_LOSS``), are no SavedModel or a damaged one, or a
             warm-up request failed.
     """
+    from penstock.serving.models.batching import chosen_batching
     from penstock.serving.models.warmup import replay
 
     _verify(path)
     with ExitStack() as undo:
-        servable = _restore(name, version, path, _chosen(path, batching, per_model=per_model_batching))
+        servable = _restore(name, version, path, chosen_batching(path, batching, per_model=per_model_batching))
         undo.callback(servable.close)
         servable.prepare()
         if warm_up:
@@ -68,14 +70,12 @@ def _verify(path: Path) -> None:
         raise DamagedModelError(Code.DATA_LOSS, f"{error.what}: {error.received}") from error
 
 
-def _chosen(path: Path, common: BatchingOptions | None, *, per_model: bool) -> BatchingOptions | None:
-    from penstock.serving.models.batching import model_batching
-
-    return (model_batching(path) if per_model else None) or common
-
-
 def _restore(name: str, version: int, path: Path, batching: BatchingOptions | None) -> Servable:
     import tensorflow as tf
+
+    # `tf.compat.v1.saved_model.load` is this class behind a warning that it is deprecated; what the warning advises
+    # loads no session.
+    from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
     from penstock.serving.models.batching import add_batching
 
@@ -87,7 +87,7 @@ def _restore(name: str, version: int, path: Path, batching: BatchingOptions | No
     with graph.as_default(), ExitStack() as undo, _readable(path):
         session = tf.compat.v1.Session(graph=graph)
         undo.callback(session.close)
-        meta_graph = tf.compat.v1.saved_model.load(session, [_TAG], str(path))
+        meta_graph = SavedModelLoader(str(path)).load(session, [_TAG])
         batched = add_batching(graph, meta_graph.signature_def, batching) if batching else {}
         # From now on many threads use the graph.
         graph.finalize()

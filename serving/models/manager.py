@@ -5,36 +5,44 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 from penstock.serving.errors import Code, ServingError
 from penstock.serving.model_config import ModelEntry, check_entries, check_platforms
-from penstock.serving.models.handle import Handle
+from penstock.serving.models.arrivals import Arrivals
+from penstock.serving.models.handle import Handle, Use
+from penstock.serving.models.labels import Labels, Placed, labels_before, labels_of, premature
 from penstock.serving.models.lifecycle import Lifecycle
 from penstock.serving.models.loader import load_servable
-from penstock.serving.models.monitor import unavailable
 from penstock.serving.models.observer import Observer, Unobserved
 from penstock.serving.models.options import ManagerOptions
 from penstock.serving.models.polling import look
 from penstock.serving.models.servable import Servable
 from penstock.serving.models.state import VersionStatus
+from penstock.serving.models.watch import Watch
 
 __all__ = ["ManagerOptions", "ModelManager"]
 
 _LOG = logging.getLogger(__name__)
+_MOST_LOOKS = 100
+"""How often a request follows a label that moves while it looks; only a config that never rests gets it this far."""
 
 
 class ModelManager:
     """Serves the versions that the config asks for. All methods may be called by any thread.
 
+    Nothing here holds a lock while it reads files, loads or waits.
+
     Args:
         options: How models are found, loaded and replaced.
         load: Loads a version: name, number and folder → the loaded version. Default: :func:`load_servable`.
         observer: Told of state changes and loads.
+
+    Attributes:
+        revision: How often the config has been replaced; see :meth:`follow`.
     """
 
     def __init__(
@@ -51,37 +59,70 @@ class ModelManager:
             warm_up=self._options.warm_up,
         )
         self._life = Lifecycle(self._options, load, observer or Unobserved())
-        self._entries: tuple[ModelEntry, ...] | None = None
-        self._labels: Mapping[str, Mapping[str, int]] = {}
-        self._reloading = threading.Lock()
-        self._polling = threading.Lock()
         self._closing = threading.Event()
-        self._poller: threading.Thread | None = None
-        self._complaint = ""
+        self._watch = Watch(
+            "model-polling", "cannot look for versions", self.poll, self._options.poll_seconds, self._closing
+        )
+        # What follows is changed while `_life.changed` is held.
+        self.revision = 0
+        self._entries: tuple[ModelEntry, ...] | None = None
+        self._labels: Labels = {}
+        self._kept: Mapping[str, frozenset[int]] = {}
+        self._empty: set[str] = set()
+        self._looks = 0
+        self._newest_look = 0
 
     def reload(self, entries: Sequence[ModelEntry]) -> None:
         """Replace the whole config and wait until every new model has an available version.
 
         Nothing changes if the config is refused. Labels move at once; the versions follow, and are not waited for.
+        Other reloads do not wait for this one.
 
         Raises:
-            ServingError: The config is refused, a label is to point to a version that is not available, or a new
-                model could not be loaded (which leaves the new config in place).
+            ServingError: The config is refused, a label is to point to a version that is not available, a new model
+                could not be loaded (which leaves the new config in place), or another reload asked for other things
+                meanwhile.
         """
         wanted = tuple(entries)
-        with self._reloading:
-            check_entries(wanted)
-            served = self._entries or ()
-            check_platforms(wanted, served)
+        with self._life.changed:
+            self._check(wanted)
+            for label in self._premature(wanted):
+                raise label.refusal()
             noun = "servable" if self._entries is None else "model"
-            with self._polling, self._life.changed:
-                since = self._life.monitor.number
-                self._labels = self._checked_labels(wanted)
-                self._entries = wanted
-                self._life.keep({entry.name for entry in wanted})
-            if self._options.poll_seconds >= 0:
-                self._poll_and_log()
-            self._wait_for({entry.name for entry in wanted} - {entry.name for entry in served}, since, noun)
+            since = self._life.monitor.number
+            arrivals = Arrivals(self._replace(wanted, labels_of(wanted), {}), since, noun)
+        self._look_anew()
+        self._wait_for(arrivals)
+
+    def follow(self, entries: Sequence[ModelEntry], revision: int) -> None:
+        """Take over what a config file says now, without waiting for anything.
+
+        A label whose version is not available yet stays where it is, and so does the version that it names, until a
+        later call finds the new one available. So a writer that knows nothing of this server may write the versions
+        and the labels that it wants in the end.
+
+        Args:
+            entries: What the file says.
+            revision: What :attr:`revision` was before the file was read. If it has changed, a reload was faster than
+                the file could be read, and the call does nothing: what was read may be older.
+
+        Raises:
+            ServingError: The config is refused.
+        """
+        wanted = tuple(entries)
+        with self._life.changed:
+            if self.revision != revision:
+                return
+            self._check(wanted)
+            waiting = list(self._premature(wanted))
+            labels = labels_before(wanted, self._labels) if waiting else labels_of(wanted)
+            kept = {name: frozenset(named.values()) for name, named in labels.items()} if waiting else {}
+            if (wanted, labels, kept) == (self._entries, self._labels, self._kept):
+                return
+            self._replace(wanted, labels, kept)
+        for model, label, version in waiting:
+            _LOG.warning("the label %r of %s waits until version %d is AVAILABLE", label, model, version)
+        self._look_anew()
 
     def poll(self) -> None:
         """Look at the file system once and set off what follows from it, without waiting for it.
@@ -89,14 +130,28 @@ class ModelManager:
         Raises:
             ServingError: A base path cannot be read; nothing has changed then, for any model.
         """
-        with self._polling:
-            self._life.aspire(look(self._entries or ()))
+        with self._life.changed:
+            self._looks += 1
+            number, revision, entries = self._looks, self.revision, self._entries
+        found = look(entries or ())
+        with self._life.changed:
+            # Another look may have begun later and ended earlier, or the config may be another one by now.
+            if revision == self.revision and number > self._newest_look:
+                self._newest_look = number
+                self._report_empty(found)
+                kept = {name: self._life.folders(name, versions) for name, versions in self._kept.items()}
+                self._life.aspire({name: kept.get(name, {}) | versions for name, versions in found.items()})
 
     def start(self) -> None:
         """Look at the file system from now on, every ``poll_seconds``."""
-        if self._options.poll_seconds > 0 and self._poller is None:
-            self._poller = threading.Thread(target=self._poll_for_ever, name="model-polling", daemon=True)
-            self._poller.start()
+        if self._options.poll_seconds > 0:
+            self._watch.start()
+
+    def end_waits(self) -> None:
+        """Take no config any more, look for no versions, and end every reload that still waits, as UNAVAILABLE."""
+        self._closing.set()
+        with self._life.changed:
+            self._life.changed.notify_all()
 
     def close(self, drain_seconds: float = 0.0) -> None:
         """Unload everything; requests that run longer than the drain then fail.
@@ -104,14 +159,14 @@ class ModelManager:
         Args:
             drain_seconds: Seconds to wait for them, and for loads in progress.
         """
-        self._closing.set()
+        deadline = time.monotonic() + drain_seconds
+        self.end_waits()
         with self._life.changed:
-            self._life.changed.notify_all()
-        if self._poller:
-            self._poller.join()
-        with self._polling:
+            self.revision += 1
             self._entries = ()
         self._life.close(drain_seconds)
+        if not self._watch.join(max(0.0, deadline - time.monotonic())):
+            _LOG.warning("the file system has not answered; a thread is left behind")
 
     def use(
         self, name: str, *, version: int | None = None, label: str | None = None
@@ -126,7 +181,7 @@ class ModelManager:
         Raises:
             ServingError: When the block is entered: there is no such model, version or label.
         """
-        return _Use(self._acquire, name, version, label)
+        return Use(self._acquire, name, version, label)
 
     def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
         """Return the state of every version of a model that was ever served, newest first, or of one version.
@@ -164,96 +219,73 @@ class ModelManager:
     def _acquire(self, name: str, version: int | None, label: str | None) -> Handle:
         if not name:
             raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
-        if label is not None:
-            version = self._labels.get(name, {}).get(label)
-            if version is None:
+        if label is None:
+            return self._life.acquire(name, version)
+        for _ in range(_MOST_LOOKS):
+            labels = self._labels
+            named = labels.get(name, {}).get(label)
+            if named is None:
                 raise ServingError(Code.INVALID_ARGUMENT, f"Unrecognized servable version label: {label}")
-        return self._life.acquire(name, version)
+            try:
+                return self._life.acquire(name, named)
+            except ServingError:
+                # The label may have moved, and its version gone, since it was read.
+                if labels is self._labels:
+                    raise
+        raise ServingError(Code.UNAVAILABLE, f"The label {label} of model {name} moves all the time")
 
-    def _checked_labels(self, entries: Sequence[ModelEntry]) -> dict[str, dict[str, int]]:
-        for entry in entries:
-            for label, version in sorted(entry.labels.items()):
-                present = self._labels.get(entry.name, {}).get(label, version)
-                excused = self._options.allow_labels_for_unavailable and present == version
-                if not excused and not self._life.monitor.is_available(entry.name, version):
-                    raise ServingError(
-                        Code.FAILED_PRECONDITION,
-                        f"Request to assign label to version {version} of model {entry.name}, which is not currently "
-                        "available for inference",
-                    )
-        return {entry.name: dict(entry.labels) for entry in entries}
+    def _check(self, wanted: Sequence[ModelEntry]) -> None:
+        if self._closing.is_set():
+            raise _shutting_down()
+        check_entries(wanted)
+        check_platforms(wanted, self._entries or ())
 
-    def _wait_for(self, names: set[str], since: int, noun: str) -> None:
-        limit = self._options.wait_seconds
-        deadline = None if limit is None else time.monotonic() + limit
+    def _premature(self, wanted: Sequence[ModelEntry]) -> Iterator[Placed]:
+        return premature(
+            wanted,
+            self._labels,
+            self._life.monitor.is_available,
+            allow_new=self._options.allow_labels_for_unavailable,
+        )
+
+    def _replace(
+        self, wanted: tuple[ModelEntry, ...], labels: Labels, kept: Mapping[str, frozenset[int]]
+    ) -> tuple[ModelEntry, ...]:
+        """Replace the config; the lock is held. Return the models that are new."""
+        served = set(self.names())
+        self.revision += 1
+        self._entries, self._labels, self._kept = wanted, labels, kept
+        self._life.keep({entry.name for entry in wanted})
+        return tuple(entry for entry in wanted if entry.name not in served)
+
+    def _look_anew(self) -> None:
+        if self._options.poll_seconds >= 0:
+            self._watch.look()
+
+    def _wait_for(self, arrivals: Arrivals) -> None:
         changed, monitor = self._life.changed, self._life.monitor
-        while True:
-            with changed:
-                changed.wait_for(
-                    lambda: self._closing.is_set() or monitor.outcomes(names, since) is not None,
-                    self._pause(deadline),
-                )
-                outcomes = monitor.outcomes(names, since)
+        with changed:
+            changed.wait_for(
+                lambda: self._closing.is_set() or arrivals.is_over(monitor, self._entries or ()),
+                self._options.wait_seconds,
+            )
             if self._closing.is_set():
-                raise ServingError(Code.UNAVAILABLE, "The server is shutting down")
-            if outcomes is not None:
-                if error := unavailable(outcomes, noun):
-                    raise error
-                return
-            if deadline is not None and time.monotonic() >= deadline:
-                raise ServingError(Code.UNKNOWN, f"0 {noun}(s) did not become available: {{}}")
-            if self._polls_itself():
-                self._poll_and_log()
+                raise _shutting_down()
+            arrivals.check(monitor, self._entries or ())
 
-    def _polls_itself(self) -> bool:
-        """Tell whether a reload must look for versions while it waits, because no thread does."""
-        return self._poller is None and self._options.poll_seconds > 0
-
-    def _pause(self, deadline: float | None) -> float | None:
-        """Return how many seconds to wait in one go."""
-        limits = [] if deadline is None else [max(0.0, deadline - time.monotonic())]
-        if self._polls_itself():
-            limits.append(self._options.poll_seconds)
-        return min(limits, default=None)
-
-    def _poll_for_ever(self) -> None:
-        while not self._closing.wait(self._options.poll_seconds):
-            self._poll_and_log()
-
-    def _poll_and_log(self) -> None:
-        try:
-            self.poll()
-        except ServingError as error:
-            # It may say the same every second; once is enough.
-            if error.message != self._complaint:
-                _LOG.error("cannot look for versions: %s", error.message)
-            self._complaint = error.message
-        else:
-            self._complaint = ""
+    def _report_empty(self, found: Mapping[str, Mapping[int, Path]]) -> None:
+        """Log once which models have nothing to be served, as a reload may wait for them without an end."""
+        bases = {entry.name: entry.base_path for entry in self._entries or ()}
+        empty = {name for name, versions in found.items() if not versions}
+        for name in sorted(empty - self._empty):
+            _LOG.warning(
+                "No versions of servable %s found under base path %s. Did you forget to name your leaf directory as a "
+                "number (eg. '/1/')?",
+                name,
+                bases[name],
+            )
+        self._empty = empty
 
 
-class _Use:
-    """A use of a version: counted from the beginning of a block to its end."""
-
-    __slots__ = ("_acquire", "_asked", "_handle")
-
-    def __init__(
-        self,
-        acquire: Callable[[str, int | None, str | None], Handle],
-        name: str,
-        version: int | None,
-        label: str | None,
-    ) -> None:
-        self._acquire = acquire
-        self._asked = (name, version, label)
-        self._handle: Handle | None = None
-
-    def __enter__(self) -> Servable:
-        handle = self._handle = self._acquire(*self._asked)
-        return handle.servable
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._handle:
-            self._handle.release()
+def _shutting_down() -> ServingError:
+    return ServingError(Code.UNAVAILABLE, "The server is shutting down")

@@ -19,9 +19,10 @@ class ManagerOptions:
         transition: ``availability_preserving`` loads the new version before the old one goes,
             ``resource_preserving`` unloads the old one first.
         batching: How requests are batched; None: not at all.
-        per_model_batching: Let a SavedModel's own ``batching_params.pbtxt`` come before ``batching``.
+        per_model_batching: Batch each model as its own ``batching_params.pbtxt`` says, and one without such a file not
+            at all; ``batching`` then only says how many threads run batches.
         allow_labels_for_unavailable: Let a new label point to a version that is not available (yet).
-        load_threads: Versions that are loaded at the same time.
+        load_threads: Versions that are loaded at the same time, not counting those that nobody wants any more.
         warm_up: Replay the warm-up requests that a SavedModel brings.
         drain_seconds: Seconds that an unload waits for requests that still run; None: as long as they take.
         wait_seconds: Seconds that a reload waits for new models; None: as long as it takes.
@@ -32,7 +33,7 @@ class ManagerOptions:
     retry_seconds: float = 60.0
     transition: Literal["availability_preserving", "resource_preserving"] = "availability_preserving"
     batching: BatchingOptions | None = None
-    per_model_batching: bool = True
+    per_model_batching: bool = False
     allow_labels_for_unavailable: bool = False
     load_threads: int = 1
     warm_up: bool = True

@@ -39,13 +39,13 @@ def look(entries: Iterable[ModelEntry]) -> dict[str, dict[int, Path]]:
 def _wanted(entry: ModelEntry) -> dict[int, Path]:
     base = _base(entry)
     policy = entry.policy
-    if policy.kind == "specific" and all((base / str(version)).exists() for version in policy.versions):
+    if policy.kind == "specific" and all(_exists(base / str(version)) for version in policy.versions):
         # As TF Serving: no listing where the plain names are there, whatever other names parse as these numbers.
         return {version: base / str(version) for version in policy.versions}
     try:
         names = os.listdir(base)  # noqa: PTH208  Only names are needed.
     except OSError as error:
-        raise ServingError(_code(error), f"{base}; {error.strerror}") from error
+        raise ServingError(_code(error), f"{base}; {_reason(error)}") from error
     return {number: base / name for number, name in _chosen(policy, names).items()}
 
 
@@ -76,13 +76,22 @@ def _base(entry: ModelEntry) -> Path:
     base = Path(entry.base_path.removeprefix("file://"))
     try:
         base.stat()
+    except FileNotFoundError as error:
+        raise _no_base(entry, Code.NOT_FOUND, f"{base} not found") from error
     except OSError as error:
-        raise _no_base(
-            entry,
-            _code(error),
-            f"{base} not found" if isinstance(error, FileNotFoundError) else f"{base}; {error.strerror}",
-        ) from error
+        raise _no_base(entry, _code(error), f"{base}; {_reason(error)}") from error
+    except ValueError as error:  # No file has such a name: there is a NUL in it.
+        raise _no_base(entry, Code.INVALID_ARGUMENT, str(error)) from error
     return base
+
+
+def _exists(path: Path) -> bool:
+    """Whether a file is there; one that cannot be looked at is not, and the listing of its folder tells more."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _no_base(entry: ModelEntry, code: Code, reason: str) -> ServingError:
@@ -94,3 +103,7 @@ def _no_base(entry: ModelEntry, code: Code, reason: str) -> ServingError:
 
 def _code(error: OSError) -> Code:
     return _CODES.get(error.errno or 0, Code.UNKNOWN)
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from penstock.serving.errors import Code, ServingError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from penstock.serving.models.batching import Batched
 
 _LOG = logging.getLogger(__name__)
@@ -88,7 +88,10 @@ class Servable:
             values = call.run(*[inputs[name] for name in call.inputs])
         except OpError as error:
             raise ServingError(code_of(error), error.message) from error
-        found = dict(zip(call.outputs, values, strict=True))
+        except UnicodeDecodeError as error:
+            # TensorFlow's message quotes the request, which is no UTF-8. What it says of the code is lost then.
+            raise ServingError(Code.INVALID_ARGUMENT, error.object.decode("utf-8", "replace")) from error
+        found = dict(zip(call.outputs, map(_array, values), strict=True))
         return {alias: found[alias] for alias in outputs} if outputs else found
 
     def prepare(self) -> None:
@@ -149,6 +152,11 @@ class Servable:
         if signature not in self.signatures:
             raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{signature}" not found.')
         return self.signatures[signature]
+
+
+def _array(value: Any) -> np.ndarray:
+    """Return an output as an array; TensorFlow hands out a single string as ``bytes``."""
+    return np.array(value, object) if isinstance(value, bytes) else value
 
 
 def _check_outputs(definition: Any, outputs: Sequence[str]) -> None:

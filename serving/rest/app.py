@@ -10,16 +10,18 @@ import asyncio
 import logging
 import re
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
 from penstock.serving.errors import Code, ServingError
 from penstock.serving.metrics import CONTENT_TYPE, Metrics
-from penstock.serving.rest.answer import Models, answer
-from penstock.serving.rest.body import Body, Receive, TooLargeError, receive_body
+from penstock.serving.rest.answer import Answers, Models, check_deadline
+from penstock.serving.rest.body import Body, Receive, TooLargeError, TooSlowError, receive_body
 from penstock.serving.rest.paths import OPERATIONS, Target, is_api, parse
 from penstock.serving.rest.replies import JSON, Reply, failure, problem
 
@@ -42,8 +44,9 @@ class RestLimits:
 
     Attributes:
         max_request_bytes: Of one body, as sent and as uncompressed. More is answered with 413.
-        max_concurrency: Requests that are worked on at once, each by a thread. More are answered with 429.
-        timeout_seconds: Until a request is answered with 504; TF Serving's default is 30 s.
+        max_concurrency: Requests that are taken in or worked on at once, each by a thread. More are answered with 429.
+        timeout_seconds: From the headers until the answer, which is 504 then, or 408 if the body was not there by then;
+            TF Serving's default is 30 s.
         cors: Whether replies allow scripts of any web page to read them. Off, as in TF Serving, because a server on
             this machine is within reach of every page that its user opens.
         metrics_path: Where Prometheus finds the metrics; None for nowhere.
@@ -60,7 +63,7 @@ class RestApp:
     """The application; made by :func:`make_app`."""
 
     def __init__(self, models: Models, limits: RestLimits, metrics: Metrics) -> None:
-        self._models = models
+        self._answers = Answers(models, metrics, limits.max_request_bytes)
         self._limits = limits
         self._metrics = metrics
         self._free = threading.BoundedSemaphore(limits.max_concurrency)
@@ -107,32 +110,55 @@ class RestApp:
         try:
             target = parse(method, path)
             model, api = target.model, target.action if target.action in OPERATIONS else ""
-            body = await receive_body(headers, receive, self._limits.max_request_bytes) if api else Body(b"")
-            reply = None if body is None else Reply(200, await self._answer(target, body))
+            answer = await self._answer(target, headers, receive if api else None)
+            reply = None if answer is None else Reply(200, answer)
         except TooLargeError as error:
-            code, reply = Code.RESOURCE_EXHAUSTED, problem(413, str(error), close=True)
+            code, reply = Code.RESOURCE_EXHAUSTED, problem(413, str(error))
+        except TooSlowError as error:
+            code, reply = Code.DEADLINE_EXCEEDED, problem(408, str(error))
         except ServingError as error:
             code, reply = error.code, failure(error)
         if reply is not None:
+            # Whoever asks first whether to send a body may or may not send it now: what comes next is unclear.
+            reply = replace(reply, close=code != Code.OK and b"expect" in headers)
             self._metrics.request(model, api, "REST", perf_counter() - start, code)
         return reply
 
-    async def _answer(self, target: Target, body: Body) -> bytes:
+    async def _answer(self, target: Target, headers: Mapping[bytes, bytes], receive: Receive | None) -> bytes | None:
+        """Return the text of the answer; None if the client has gone."""
+        limits = self._limits
         if not self._free.acquire(blocking=False):
             raise ServingError(
-                Code.RESOURCE_EXHAUSTED, f"More than {self._limits.max_concurrency} requests at once; try again later"
+                Code.RESOURCE_EXHAUSTED, f"More than {limits.max_concurrency} requests at once; try again later"
             )
-        work = self._threads.submit(self._work, target, body)
-        # A request that ran out of time keeps its place until its thread is done: the limit is on threads.
-        work.add_done_callback(lambda _: self._free.release())
+        deadline = time.monotonic() + limits.timeout_seconds
+        # The place is taken before the body, or callers could send as many bodies at once as they like.
+        with ExitStack() as place:
+            place.callback(self._free.release)
+            body = await self._body(headers, receive) if receive else Body(b"")
+            if body is None:
+                return None
+            work = self._threads.submit(self._work, target, body, deadline)
+            # A request that ran out of time keeps its place until its thread is done.
+            leave = place.pop_all().close
+        work.add_done_callback(lambda _: leave())
         try:
-            async with asyncio.timeout(self._limits.timeout_seconds):
+            async with asyncio.timeout(deadline - time.monotonic()):
                 return await asyncio.wrap_future(work)
         except TimeoutError as error:
             raise ServingError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification") from error
 
-    def _work(self, target: Target, body: Body) -> bytes:
-        return answer(self._models, self._metrics, target, body.text(self._limits.max_request_bytes))
+    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> Body | None:
+        seconds = self._limits.timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await receive_body(headers, receive, self._limits.max_request_bytes)
+        except TimeoutError as error:
+            raise TooSlowError(seconds) from error
+
+    def _work(self, target: Target, body: Body, deadline: float) -> bytes:
+        check_deadline(deadline)
+        return self._answers.answer(target, body.text(self._limits.max_request_bytes), deadline)
 
 
 def make_app(models: Models, limits: RestLimits, metrics: Metrics) -> RestApp:

@@ -19,6 +19,13 @@ class TooLargeError(Exception):
         return f"The request's body is larger than {self.args[0]} bytes"
 
 
+class TooSlowError(Exception):
+    """A body was not there in time, which it is made with."""
+
+    def __str__(self) -> str:
+        return f"The request's body has not come within {self.args[0]:g} s"
+
+
 @dataclass(frozen=True)
 class Body:
     """The body of a request as it was sent."""

@@ -22,7 +22,7 @@ _WRITABLE = frozenset(
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 
-def encode(outputs: Mapping[str, Array | bytes], *, rows: bool) -> bytes:
+def encode(outputs: Mapping[str, Array], *, rows: bool) -> bytes:
     """Return the reply to a predict request.
 
     Args:
@@ -35,16 +35,14 @@ def encode(outputs: Mapping[str, Array | bytes], *, rows: bool) -> bytes:
     """
     if not outputs:
         raise _invalid("Cannot convert empty tensor map to JSON")
-    # TensorFlow hands out a single string as bytes.
-    arrays = {name: np.array(value, object) if isinstance(value, bytes) else value for name, value in outputs.items()}
     if rows:
-        return _predictions(arrays)
-    for array in arrays.values():
+        return _predictions(outputs)
+    for array in outputs.values():
         _check(array)
-    if len(arrays) == 1:
-        ((name, array),) = arrays.items()
+    if len(outputs) == 1:
+        ((name, array),) = outputs.items()
         return b'{\n    "outputs": ' + _nested(name, array, 1, inline=False) + b"\n}"
-    members = [quote(name.encode()) + b": " + _nested(name, arrays[name], 2, inline=False) for name in sorted(arrays)]
+    members = [quote(name.encode()) + b": " + _nested(name, outputs[name], 2, inline=False) for name in sorted(outputs)]
     return b'{\n    "outputs": {\n        ' + b",\n        ".join(members) + b"\n    }\n}"
 
 

@@ -1,20 +1,95 @@
-"""HTTP for uvicorn whose own complaint, about what is no HTTP at all, is JSON too."""
+"""HTTP for uvicorn with limits on the head of a request, and whose own complaints are JSON too."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from penstock.serving.rest.replies import JSON, problem
 
+HEAD_BYTES = 64 << 10
+"""Bytes of the request line and the headers. Those that come in one piece with the last one may be a few more."""
+HEAD_SECONDS = 30.0
+"""From the first byte of a head, or from the connection, to the end of the head. As long may a body go on that was
+refused."""
+
 
 class JsonErrors(HttpToolsProtocol):
-    """Give it to ``uvicorn.Config`` as ``http``."""
+    """Give it to ``uvicorn.Config`` as ``http``.
+
+    uvicorn bounds neither the size of a head nor the time that it takes: one connection could have all memory. And what
+    is left of a request that was answered early is read and thrown away, for some time: if the connection ended with
+    bytes on the way, the client's system would throw away the answer.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._in_head = True
+        self._head_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # As in uvicorn.
+        """Begin to wait for a head."""
+        super().connection_made(transport)
+        self._start_timer(self._head_is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on."""
+        if self._in_head:
+            self._start_timer(self._head_is_late)
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The headers are larger than {HEAD_BYTES} bytes")
+
+    def on_headers_complete(self) -> None:
+        """Begin the request."""
+        self._stop_timer()
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Expect another one."""
+        self._stop_timer()
+        self._in_head = True
+        self._head_bytes = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Expect the rest of the request, if there is any, for some time."""
+        super().on_response_complete()
+        if not self._in_head:
+            self._start_timer(self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be read as a request, and close the connection."""
-        body = problem(400, msg).body
+        self._refuse(HTTPStatus.BAD_REQUEST, msg)
+
+    def _start_timer(self, late: Callable[[], None]) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(HEAD_SECONDS, late)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _head_is_late(self) -> None:
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"The headers have not come within {HEAD_SECONDS:g} s")
+
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
+        body = problem(status, message).body
         head = (
-            f"HTTP/1.1 400 Bad Request\r\ncontent-type: {JSON}\r\ncontent-length: {len(body)}\r\n"
+            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {JSON}\r\ncontent-length: {len(body)}\r\n"
             "connection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)

@@ -12,8 +12,12 @@ from penstock.serving.errors import Code, ServingError
 from penstock.serving.rest import parser
 from penstock.serving.rest.describe import show
 
-_SURPRISES = re.compile(rb"[0-9]{19}|[eE]\+?[0-9]{3}|\\u[dD][89a-fA-F]")
-"""Where Python's reader takes more than TensorFlow Serving, or other than it: huge numbers, lone surrogates."""
+LONGEST_EXPLAINED = 1 << 20
+"""Bytes that the slow reader is given. Else one request of the largest size keeps a processor busy for a minute."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_SPACE = re.compile(r"[ \n\r\t]*")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_LENIENT = json.JSONDecoder(parse_int=parser.integer, parse_float=parser.real)
 
 
 def read(body: bytes) -> dict[str, Any]:
@@ -48,11 +52,33 @@ def signature_name(document: dict[str, Any]) -> str | None:
 def _parse(body: bytes) -> Any:
     try:
         return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        pass  # It may still be something that only the others take, or that only the last one explains.
-    if (b"NaN" in body or b"Infinity" in body) and not _SURPRISES.search(body):
-        try:
-            return json.loads(body.decode())
-        except (ValueError, RecursionError):
-            pass
+    except orjson.JSONDecodeError as error:
+        reason, at = error.msg, error.pos
+    body = body.removeprefix(_BYTE_ORDER_MARK)
+    try:
+        return _lenient(body)
+    except json.JSONDecodeError as error:
+        reason, at = error.msg, len(error.doc[: error.pos].encode())
+    except UnicodeDecodeError as error:
+        reason, at = "Invalid UTF-8", error.start
+    except (ValueError, OverflowError, RecursionError):
+        pass  # Half a surrogate pair, too large a number, too deep: orjson has said so.
+    if len(body) > LONGEST_EXPLAINED:
+        raise ServingError(Code.INVALID_ARGUMENT, f"JSON Parse error: {reason} at offset: {at}")
     return parser.parse(body)
+
+
+def _lenient(body: bytes) -> Any:
+    """Read NaN and Infinity, and what stands before text that is no JSON, with Python's reader.
+
+    Raises:
+        ValueError: It is no such text. A ``json.JSONDecodeError`` says what is wrong, and where.
+        OverflowError: A number is too large.
+        RecursionError: It is nested too deeply.
+    """
+    text = body.decode()
+    start = _SPACE.match(text)
+    document, _ = _LENIENT.raw_decode(text, start.end() if start else 0)
+    if _SURROGATE.search(body):
+        json.dumps(document, ensure_ascii=False).encode()  # Python takes one half of a pair alone; this does not.
+    return document

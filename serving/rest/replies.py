@@ -43,7 +43,7 @@ class Reply:
         status: HTTP status.
         body: Its text.
         content_type: Of the text.
-        close: Whether the connection ends with it, because the rest of the request was not read.
+        close: Whether the connection ends with it.
     """
 
     status: int
@@ -57,10 +57,10 @@ def failure(error: ServingError) -> Reply:
     return problem(HTTP_STATUS[error.code], error.message)
 
 
-def problem(status: int, message: str, *, close: bool = False) -> Reply:
+def problem(status: int, message: str) -> Reply:
     """Return the reply with a status and the one member ``error``."""
     text = message.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return Reply(status, b'{\n    "error": ' + orjson.dumps(text) + b"\n}", close=close)
+    return Reply(status, b'{\n    "error": ' + orjson.dumps(text) + b"\n}")
 
 
 def states(versions: Sequence[VersionStatus]) -> bytes:

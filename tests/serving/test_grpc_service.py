@@ -1,23 +1,30 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
 from penstock.serving.errors import Code, ServingError
+from penstock.serving.grpc_calls import Api, Calls, GrpcOptions
+from penstock.serving.inference.pace import Pace
 from penstock.serving.listeners import GrpcListener
 from penstock.serving.metrics import Metrics
 from penstock.serving.models.state import State, VersionStatus
@@ -25,21 +32,26 @@ from penstock.serving.server_options import ServerOptions
 from tests.serving.inference.fakes import Arrays, FakeModel, definition
 
 Function = Callable[[Arrays], Arrays]
+ASKED = {
+    "Classify": classification_pb2.ClassificationRequest,
+    "Regress": regression_pb2.RegressionRequest,
+    "MultiInference": inference_pb2.MultiInferenceRequest,
+}
 
 
 class Models:
     """A manager whose models are Python functions of ``x``."""
 
     def __init__(self, **functions: Function) -> None:
-        self._models = {
+        self.models = {
             name: FakeModel(definition(["x"], ["y"]), function, version=5) for name, function in functions.items()
         }
 
     @contextmanager
     def use(self, name: str, *, version: int | None = None, label: str | None = None) -> Iterator[FakeModel]:
-        if name not in self._models:
+        if name not in self.models:
             raise ServingError(Code.NOT_FOUND, f"Servable not found for request: Latest({name})")
-        yield self._models[name]
+        yield self.models[name]
 
     def status(self, name: str, version: int | None = None) -> list[VersionStatus]:
         return [VersionStatus(5, State.AVAILABLE), VersionStatus(4, State.END, Code.DATA_LOSS, "a byte")]
@@ -50,10 +62,13 @@ class Running:
 
     def __init__(self, *, in_threads: bool = False, options: ServerOptions, **functions: Function) -> None:
         self.metrics = Metrics()
+        for name in functions:
+            self.metrics.state_changed(name, VersionStatus(5, State.AVAILABLE))
         self._loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._loop.run_forever)
         self.thread.start()
-        manager: Any = Models(**functions)
+        self.models = Models(**functions)
+        manager: Any = self.models
         self._listener = GrpcListener(manager, self.metrics, options, in_threads=in_threads)
         self.on_loop(self._listener.listen())
         self.on_loop(self._listener.serve())
@@ -76,8 +91,10 @@ class Running:
 def run() -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
-    def start(*, max_concurrency: int = 8, in_threads: bool = False, **functions: Function) -> Running:
-        options = ServerOptions(grpc_port=0, max_concurrency=max_concurrency)
+    def start(
+        *, max_concurrency: int = 8, threads: int = 4, in_threads: bool = False, **functions: Function
+    ) -> Running:
+        options = ServerOptions(grpc_port=0, max_concurrency=max_concurrency, threads=threads)
         started.append(Running(options=options, in_threads=in_threads, **functions))
         return started[-1]
 
@@ -126,32 +143,77 @@ class Gate:
         return same(inputs)
 
 
+class Noting:
+    """A function that notes the threads in which it is called."""
+
+    def __init__(self) -> None:
+        self.threads: list[str] = []
+
+    def __call__(self, inputs: Arrays) -> Arrays:
+        self.threads.append(threading.current_thread().name)
+        return same(inputs)
+
+
+@pytest.fixture
+def all_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, every call but the first of its kind counts as fast."""
+    monkeypatch.setattr(Pace, "is_fast", lambda self, kind: kind in self._seconds)
+
+
+@pytest.mark.usefixtures("all_fast")
 def test_a_model_that_was_fast_is_called_on_the_event_loop(run):
-    threads: list[str] = []
-
-    def note(inputs: Arrays) -> Arrays:
-        threads.append(threading.current_thread().name)
-        return same(inputs)
-
-    server = run(m=note)
+    server = run(m=(note := Noting()))
     for _ in range(3):
         server.stub.Predict(request(), timeout=20)
-    # Nothing is known of the first call; one that was slow by accident may be followed by another in a thread.
-    assert threads[0].startswith("grpc")
-    assert server.thread.name in threads
+    assert note.threads[0].startswith("grpc")
+    assert note.threads[1:] == [server.thread.name] * 2
 
 
-def test_models_behind_a_batch_scheduler_never_are(run):
-    threads: list[str] = []
-
-    def note(inputs: Arrays) -> Arrays:
-        threads.append(threading.current_thread().name)
-        return same(inputs)
-
-    server = run(m=note, in_threads=True)
+@pytest.mark.usefixtures("all_fast")
+@pytest.mark.parametrize("whole_server", [True, False])
+def test_models_behind_a_batch_scheduler_never_are(run, whole_server):
+    server = run(m=(note := Noting()), in_threads=whole_server)
+    server.models.models["m"].batched = frozenset(["serving_default"])
     for _ in range(3):
         server.stub.Predict(request(), timeout=20)
-    assert [name[:5] for name in threads] == ["grpc_"] * 3
+    assert [name[:5] for name in note.threads] == ["grpc_"] * 3
+
+
+@pytest.mark.usefixtures("all_fast")
+def test_a_small_request_that_stands_for_a_large_one_is_not_for_the_event_loop(run):
+    server = run(m=(note := Noting()))
+    for size in (1, 1 << 13, 1 << 14):
+        asked = request()
+        asked.inputs["x"].tensor_shape.dim.add(size=size)
+        server.stub.Predict(asked, timeout=20)
+    assert note.threads[1] == server.thread.name
+    assert note.threads[2].startswith("grpc")
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(1, 1 << 24), (9, 1 << 23), (7, 1 << 22)])
+def test_a_tensor_of_a_few_bytes_that_stands_for_more_than_a_request_may_have(run, dtype, size):
+    server = run(m=(note := Noting()))
+    asked = request()
+    asked.inputs["x"].dtype = dtype
+    asked.inputs["x"].tensor_shape.dim.add(size=size)
+    asked.inputs["x"].tensor_shape.dim.add(size=1)
+    code, message = status_of(lambda: server.stub.Predict(asked, timeout=20))
+    assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert re.fullmatch(r"Request larger than max when expanded \(\d+ vs\. 67108864\)", message)
+    assert note.threads == []
+
+
+@pytest.mark.parametrize("method", ["Classify", "Regress", "MultiInference"])
+def test_a_context_is_counted_once_for_each_record(run, method):
+    server = run(m=same)
+    asked = ASKED[method]()
+    (asked.tasks.add() if method == "MultiInference" else asked).model_spec.name = "m"
+    asked.input.example_list_with_context.context.features.feature["c"].bytes_list.value.append(bytes(1 << 16))
+    for _ in range(1024):
+        asked.input.example_list_with_context.examples.add()
+    code, message = status_of(lambda: getattr(server.stub, method)(asked, timeout=20))
+    assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert message.startswith("Request larger than max when expanded (")
 
 
 def test_a_slow_model_holds_up_no_other(run):
@@ -201,13 +263,43 @@ def test_a_deadline(run):
     gate.open.set()
 
 
+def test_what_waited_for_a_thread_until_its_deadline_is_never_run_and_not_kept(run):
+    gate, note = Gate(), Noting()
+    server = run(slow=gate, m=note, threads=1)
+    waiting = server.stub.Predict.future(request("slow"), timeout=30)
+    assert gate.entered.wait(30)
+    for _ in range(3):
+        assert status_of(lambda: server.stub.Predict(request(), timeout=0.05))[0] == grpc.StatusCode.DEADLINE_EXCEEDED
+    threads = server._listener._services._calls._threads
+    assert threads._pool._work_queue.qsize() == 0
+    gate.open.set()
+    waiting.result()
+    server.stub.Predict(request(), timeout=20)
+    assert len(note.threads) == 1
+    # Its one thread is free again, and no more than one.
+    server.stub.Predict(request(), timeout=20)
+    assert threads._free._value == 1
+
+
+def test_what_reaches_its_thread_after_the_deadline_is_not_run():
+    manager: Any = Models(m=(note := Noting()))
+    calls = Calls(manager, Metrics(), GrpcOptions(threads=1))
+    api = Api("Predict", lambda model, asked: model.run("serving_default", {"x": np.zeros(1)}, ["y"]), lambda _: 0)
+    late = SimpleNamespace(time_remaining=lambda: 0)
+    with pytest.raises(ServingError, match="DEADLINE_EXCEEDED: Deadline exceeded before the request was run"):
+        asyncio.run(calls.answer(api, request().model_spec, request(), late))
+    calls.close()
+    assert note.threads == []
+
+
 def test_what_nobody_foresaw_is_internal_and_logged(run, caplog):
     def fail(_: Arrays) -> Arrays:
         raise RuntimeError("boom")
 
     server = run(m=fail)
-    assert status_of(lambda: server.stub.Predict(request())) == (grpc.StatusCode.INTERNAL, "RuntimeError: boom")
-    assert "a request failed" in caplog.text
+    told = (grpc.StatusCode.INTERNAL, "Internal error: RuntimeError; see the server's log")
+    assert status_of(lambda: server.stub.Predict(request())) == told
+    assert "a PredictRequest failed" in caplog.text
     assert "boom" in caplog.text
 
 
@@ -235,7 +327,7 @@ def test_requests_are_counted(run):
     status_of(lambda: server.stub.Predict(request("nobody"), timeout=20))
     page = server.metrics.page()
     assert ':tensorflow:serving:request_count{model_name="m",status="OK"} 1' in page
-    assert ':tensorflow:serving:request_count{model_name="nobody",status="NOT_FOUND"} 1' in page
+    assert ':tensorflow:serving:request_count{model_name="(unknown)",status="NOT_FOUND"} 1' in page
     assert ':tensorflow:serving:request_latency_count{model_name="m",API="Predict",entrypoint="GRPC"} 1' in page
     assert ':tensorflow:serving:runtime_latency_count{model_name="m",API="Predict",runtime="TF1"} 1' in page
 

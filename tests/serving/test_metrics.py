@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from penstock.serving import metrics as module
 from penstock.serving.errors import Code, ServingError
-from penstock.serving.metrics import Counter, Metrics, Timed
+from penstock.serving.metrics import Metrics, Timed
 from penstock.serving.models.state import State, VersionStatus
 from tests.serving.inference.fakes import FakeModel, definition
 
@@ -27,8 +26,16 @@ def test_nothing_counted() -> None:
     assert Metrics().page() == "\n"
 
 
-def test_requests_as_tensorflow_serving_counts_them() -> None:
+def serving(*names: str) -> Metrics:
+    """Return the metrics of a server that has some models."""
     metrics = Metrics()
+    for name in names:
+        metrics.state_changed(name, VersionStatus(1, State.START))
+    return metrics
+
+
+def test_requests_as_tensorflow_serving_counts_them() -> None:
+    metrics = serving("m")
     metrics.request("m", "Predict", "GRPC", 0.000_02)
     metrics.request("m", "Predict", "GRPC", 0.000_2)
     metrics.request("m", "Predict", "REST", 0.1, Code.NOT_FOUND)
@@ -68,17 +75,18 @@ def test_what_the_manager_tells() -> None:
 
 
 def test_names_that_are_no_names() -> None:
-    metrics = Metrics()
+    metrics = serving('a"b\\c\nd')
     metrics.request('a"b\\c\nd', "Predict", "GRPC", 0, Code.NOT_FOUND)
     assert samples(metrics)[":tensorflow:serving:request_count"] == {('a"b\\c\nd', "NOT_FOUND"): 1}
 
 
-def test_callers_do_not_choose_how_much_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SERIES", 2)
-    counter = Counter("/c", "name")
-    for name in ("a", "b", "c", "a"):
-        counter.add(name)
-    assert counter.lines() == ["# TYPE :c counter", ':c{name="a"} 2', ':c{name="b"} 1']
+def test_callers_do_not_choose_how_much_is_kept() -> None:
+    metrics = serving("m")
+    for number in range(100):
+        metrics.request(f"model {number}", "Predict", "REST", 0, Code.NOT_FOUND)
+    metrics.request("m", "Predict", "REST", 0, Code.NOT_FOUND)
+    counted = samples(metrics)[":tensorflow:serving:request_count"]
+    assert counted == {("(unknown)", "NOT_FOUND"): 100, ("m", "NOT_FOUND"): 1}
 
 
 def test_what_a_reload_asks_for() -> None:

@@ -3,6 +3,9 @@
 import shlex
 from pathlib import Path
 
+import pytest
+
+from penstock.errors import ConfigError
 from penstock.serving.official import ServeOptions, find_official, image_command, official_command, shell
 
 OPTIONS = ServeOptions(
@@ -27,13 +30,41 @@ def test_the_binary():
     ]
 
 
-def test_batching_is_switched_on_with_its_file():
-    batching = ServeOptions(Path("/m"), "::1", 1, 2, batching=Path("/b"))
-    assert official_command("x", batching)[-3:] == [
+@pytest.mark.parametrize(("per_model", "last"), [(False, []), (True, ["--enable_per_model_batching_parameters=true"])])
+def test_batching_is_switched_on_with_its_file_or_with_those_of_the_models(per_model, last):
+    batching = ServeOptions(Path("/m"), "::1", 1, 2, batching=Path("/b"), per_model_batching=per_model)
+    flags = official_command("x", batching)
+    assert flags[flags.index("--enable_batching=true") :] == [
         "--enable_batching=true",
         "--batching_parameters_file=/b",
-        "--enable_per_model_batching_parameters=true",
+        *last,
     ]
+
+
+@pytest.mark.parametrize(
+    ("host", "published"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "0.0.0.0"),
+        ("::1", "[::1]"),
+        ("::", "[::]"),
+        ("2001:db8:0::1", "[2001:db8::1]"),
+    ],
+)
+def test_the_image_is_published_on_the_address(host, published):
+    command = image_command(ServeOptions(Path("/m"), host, 8500, 9501), [])
+    assert [flag for flag in command if flag.startswith("--publish")] == [
+        f"--publish={published}:8500:8500",
+        f"--publish={published}:9501:8501",
+    ]
+
+
+def test_the_image_is_not_published_on_a_name():
+    """Docker takes addresses alone."""
+    command = image_command(ServeOptions(Path("/m"), "localhost", 8500, 8501), [])
+    assert command[3] in ("--publish=127.0.0.1:8500:8500", "--publish=[::1]:8500:8500")
+    with pytest.raises(ConfigError, match=r"no\.such\.host\.invalid has no address to publish a container on: "):
+        image_command(ServeOptions(Path("/m"), "no.such.host.invalid", 8500, 8501), [])
 
 
 def test_the_image_gets_the_folders_where_they_are_and_ports_on_the_address_asked_for():

@@ -1,12 +1,18 @@
 """The definitions and arrays of the client are the official ones."""
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import descriptor_pb2, text_format
 from tensorflow_serving.apis import classification_pb2, get_model_status_pb2, model_management_pb2, predict_pb2
 
 from penstock.errors import ConfigError, EnvironmentProblem
+from penstock.serving import protos
 from penstock.serving._tensors import from_proto, to_example, to_proto
+from penstock.serving.model_config import format_monitoring
 from penstock.serving.protos import message
 
 
@@ -29,6 +35,33 @@ def test_the_definitions_are_those_of_the_stubs(official):
 def test_a_definition_that_is_not_installed():
     with pytest.raises(EnvironmentProblem, match=r"the definitions of no_such/x\.proto are not installed"):
         message("no.Such", "no_such/x.proto")
+
+
+def test_the_monitoring_config_is_transcribed_right():
+    """Against what OpenVINO's client compiled from TF Serving's file, under a package name of its own."""
+    client = find_spec("ovmsclient")
+    assert client is not None
+    folder = Path(str(client.origin)).parent / "tfs_compat/protos/tensorflow_serving/config"
+    compiled = folder / "monitoring_config_pb2.py"
+    file = descriptor_pb2.FileDescriptorProto.FromString(protos._definition(compiled))
+    assert file.syntax == "proto3"
+    assert [described.name for described in file.message_type] == ["PrometheusConfig", "MonitoringConfig"]
+    for described in file.message_type:
+        ours = descriptor_pb2.DescriptorProto()
+        protos.transcribed(f"tensorflow.serving.{described.name}").DESCRIPTOR.CopyToProto(ours)
+        theirs = text_format.MessageToString(described).replace(file.package, "tensorflow.serving")
+        assert _without_json_names(ours) == _without_json_names(text_format.Parse(theirs, type(described)()))
+
+
+def _without_json_names(message_type):
+    for field in message_type.field:
+        field.ClearField("json_name")
+    return message_type
+
+
+def test_what_we_write_is_read_by_what_is_transcribed():
+    monitoring = text_format.Parse(format_monitoring("/m"), protos.transcribed("tensorflow.serving.MonitoringConfig")())
+    assert (monitoring.prometheus_config.enable, monitoring.prometheus_config.path) == (True, "/m")
 
 
 ARRAYS = [np.array([[1.5, -0.0], [np.nan, np.inf]], dtype) for dtype in (np.float16, np.float32, np.float64)] + [
@@ -66,7 +99,7 @@ def test_an_empty_tensor():
 def test_types_that_no_request_carries():
     with pytest.raises(ConfigError, match="an array has a type that no request can carry"):
         to_proto(np.array([1j]))
-    with pytest.raises(ConfigError, match="the output 'y' has a type that this client does not know"):
+    with pytest.raises(ValueError, match="the output 'y' has DataType 21"):
         from_proto(message("tensorflow.TensorProto")(dtype=21), "y")
 
 

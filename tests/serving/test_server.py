@@ -2,22 +2,25 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
 import httpx
 import pytest
-from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
+from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, model_service_pb2_grpc
 
 from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem
-from penstock.serving import server as module
+from penstock.serving import server_config
 from penstock.serving.errors import Code, ServingError
-from penstock.serving.model_config import ModelEntry, format_models
+from penstock.serving.model_config import ModelEntry, VersionPolicy, entries_to_proto, format_models, parse_models
+from penstock.serving.models import watch
 from penstock.serving.models.manager import ManagerOptions
 from penstock.serving.server import Server, ServerOptions, main
 from tests.serving.inference.fakes import FakeModel, definition
@@ -135,38 +138,137 @@ def test_a_model_that_cannot_be_loaded(make, entry):
         make((entry,)).start()
 
 
-def test_the_config_is_followed_and_a_malformed_one_is_not(make, entry, tmp_path):
+@pytest.fixture
+def followed(make, entry, tmp_path) -> tuple[Server, Path]:
+    """A server that follows the file beside it."""
     path = tmp_path / "models.config"
     path.write_text(format_models([entry]))
     server = make(path, config_poll_seconds=0.02)
     server.start()
-    (tmp_path / "other" / "1").mkdir(parents=True)
-    path.write_text("nonsense")
+    return server, path
+
+
+@pytest.fixture
+def complaint() -> Iterator[Complaint]:
+    """What a thread that looks again and again complains of."""
     complaint = Complaint()
-    module._LOG.addHandler(complaint)
-    try:
-        assert complaint.made.wait(30)
-    finally:
-        module._LOG.removeHandler(complaint)
-    assert "the config is not taken over" in complaint.messages[0]
+    watch._LOG.addHandler(complaint)
+    yield complaint
+    watch._LOG.removeHandler(complaint)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nonsense", "the config of the models is wrong: Invalid protobuf file: "),
+        (
+            "# What a killed writer left\n",
+            "FAILED_PRECONDITION|It is only legal to transition from one ModelConfigList",
+        ),
+        ("custom_model_config {}", "Missing custom_model_config_loader in ServerCore Options"),
+    ],
+)
+def test_the_config_is_followed_and_a_malformed_one_is_not(followed, complaint, entry, tmp_path, text, message):
+    server, path = followed
+    path.write_text(text)
+    assert complaint.made.wait(30)
+    assert complaint.messages[0].startswith("the config is not taken over: ")
+    assert re.search(message, complaint.messages[0])
     assert server.manager.names() == ["m"]
+    (tmp_path / "other" / "1").mkdir(parents=True)
     path.write_text(format_models([entry, ModelEntry("other", str(tmp_path / "other"))]))
     assert server.manager.wait_until(lambda: server.manager.names() == ["m", "other"], 30)
 
 
-def test_a_signal_drains(make, entry, monkeypatch):
-    class SignalWhenWaiting(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            os.kill(os.getpid(), signal.SIGTERM)
-            return super().wait(timeout)
+def test_a_config_of_no_models_is_one(followed):
+    server, path = followed
+    path.write_text(format_models([]))
+    assert server.manager.wait_until(lambda: server.manager.names() == [], 30)
+
+
+def test_nothing_that_goes_wrong_ends_the_following(followed, complaint, monkeypatch):
+    server, path = followed
+    errors: list[Exception] = [OSError(116, "Stale file handle"), RuntimeError("nobody expected this")]
+
+    def failing(text: str, where: str) -> tuple[ModelEntry, ...]:
+        if errors:
+            raise errors.pop(0)
+        return parse_models(text, where)
+
+    monkeypatch.setattr(server_config, "parse_models", failing)
+    path.write_text(format_models([]))
+    assert server.manager.wait_until(lambda: server.manager.names() == [], 30)
+    assert complaint.messages == [
+        "the config is not taken over: OSError: [Errno 116] Stale file handle",
+        "the config is not taken over: RuntimeError: nobody expected this",
+    ]
+
+
+def test_a_file_that_is_older_than_a_reload_is_not_taken_over(make, entry, tmp_path, monkeypatch):
+    """The reload comes after the file was read, and before what was read is applied."""
+    path = tmp_path / "models.config"
+    path.write_text(format_models([entry]))
+    server = make(path)
+    server.start()
+    newer = ModelEntry("newer", entry.base_path)
+
+    def overtaken(text: str, where: str) -> tuple[ModelEntry, ...]:
+        server.manager.reload([newer])
+        return parse_models(text, where)
+
+    monkeypatch.setattr(server_config, "parse_models", overtaken)
+    server_config.follow(server.manager, path)
+    assert server.manager.names() == ["newer"]
+
+
+def test_a_label_and_its_version_that_come_in_one_file_come_one_after_the_other(make, entry, tmp_path):
+    """As a Pusher writes them that knows no server."""
+    path = tmp_path / "models.config"
+    base = Path(entry.base_path)
+
+    def write(*versions: int, stable: int) -> None:
+        policy = VersionPolicy("specific", versions=versions)
+        labels = {"stable": stable}
+        path.write_text(format_models([ModelEntry("m", str(base), policy=policy, labels=labels)]))
+
+    write(1, stable=1)
+    options = ManagerOptions(poll_seconds=0.02, load_retries=0, allow_labels_for_unavailable=True)
+    server = Server(ServerOptions(grpc_port=0, rest_port=None, config_poll_seconds=0.02), path, options)
+    server.start()
+    (base / "2").mkdir()
+    write(2, stable=2)
+
+    def labelled() -> int:
+        with server.manager.use("m", label="stable") as servable:
+            return servable.version
+
+    try:
+        assert labelled() in (1, 2)
+        assert server.manager.wait_until(lambda: labelled() == 2, 30)
+        write(1, stable=1)
+        assert server.manager.wait_until(lambda: labelled() == 1, 30)
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains(make, entry, monkeypatch, number):
+    class SignalWhenWaiting:
+        def __init__(self) -> None:
+            self._queue: SimpleQueue[int | None] = SimpleQueue()
+            self.put = self._queue.put
+
+        def get(self) -> int | None:
+            os.kill(os.getpid(), number)
+            return self._queue.get()
 
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     server = make((entry,))
     url = f"http://127.0.0.1:{server.start().rest}"
-    monkeypatch.setattr(server, "_stopping", SignalWhenWaiting())
+    monkeypatch.setattr(server, "_told_to_stop", SignalWhenWaiting())
     try:
         server.wait()
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        assert signal.getsignal(number) == signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before[0])
         signal.signal(signal.SIGINT, before[1])
@@ -174,17 +276,90 @@ def test_a_signal_drains(make, entry, monkeypatch):
         httpx.get(url)
 
 
+def test_an_interruption_before_the_models_are_served(entry, monkeypatch, capsys):
+    def interrupt(self: Server) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Server, "_load", interrupt)
+    assert main(["--port=-1", f"--model_base_path={entry.base_path}"]) == 130
+    assert capsys.readouterr().err == "interrupted before the models were served\n"
+
+
 def test_the_command_line_says_what_is_wrong(capsys, tmp_path):
-    assert main(["--port=0", f"--model_config_file={tmp_path / 'none'}"]) == 2
+    assert main(["--port=-1", f"--model_config_file={tmp_path / 'none'}"]) == 2
     assert "the config of the models cannot be read" in capsys.readouterr().err
 
 
-def test_a_stop_ends_a_reload_that_waits_for_a_model(make, entry, tmp_path):
+@pytest.mark.parametrize(
+    ("flag", "code", "message"),
+    [
+        ("--port=99999", 2, "argument --port: expected -1 to 65535, was 99999"),
+        ("--host=192.0.2.1", 1, "gRPC cannot listen on 192.0.2.1:"),
+        ("--host=no.such.host.invalid", 1, "gRPC cannot listen on no.such.host.invalid:"),
+        ("--host=a..b", 1, "gRPC cannot listen on a..b:"),
+        ("--model_base_path=relative", 2, "the model cannot be served: Expected model default to have an absolute"),
+    ],
+)
+def test_what_cannot_be_started_says_so_in_one_line(capfd, entry, flag, code, message):
+    assert main(["--port=-1", f"--model_base_path={entry.base_path}", flag]) == code
+    lines = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("  ")]
+    assert [line[: len(message) + 7] for line in lines if not line.startswith("20")] == [f"error: {message}"]
+
+
+class Reloads:
+    """Asks a server for other configs, each time in a thread of its own."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{server.ports.grpc}")
+        self._call = model_service_pb2_grpc.ModelServiceStub(self.channel).HandleReloadConfigRequest
+
+    def __call__(self, *entries: ModelEntry) -> Any:
+        """Return the call, once the server has taken the config over."""
+        revision = self._server.manager.revision
+        request = model_management_pb2.ReloadConfigRequest(config=entries_to_proto(entries))
+        call = self._call.future(request, timeout=60)
+        assert self._server.manager.wait_until(lambda: self._server.manager.revision > revision, 30)
+        return call
+
+
+@pytest.fixture
+def reloads(make, entry) -> Iterator[tuple[Server, Reloads]]:
+    server = make((entry,), drain_seconds=3600)
+    server.start()
+    reloads = Reloads(server)
+    yield server, reloads
+    reloads.channel.close()
+
+
+def test_a_stop_ends_a_reload_that_waits_for_a_model(reloads, tmp_path):
+    server, reload = reloads
+    (tmp_path / "empty").mkdir()
+    call = reload(ModelEntry("empty", str(tmp_path / "empty")))
+    server.stop()
+    assert (call.code(), call.details()) == (grpc.StatusCode.UNAVAILABLE, "The server is shutting down")
+
+
+def test_reloads_that_wait_keep_no_other_from_taking_them_back(reloads, entry, tmp_path):
+    _, reload = reloads
+    waiting: list[Any] = []
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        waiting.append(reload(entry, *(ModelEntry(each, str(tmp_path / each)) for each in "abc"[: len(waiting) + 1])))
+    assert reload(entry).result().status.error_code == 0
+    assert {call.code() for call in waiting} == {grpc.StatusCode.ABORTED}
+
+
+def test_the_threads_end_with_the_server(make, entry, tmp_path):
+    before = set(threading.enumerate())
     path = tmp_path / "models.config"
     path.write_text(format_models([entry]))
     server = make(path, config_poll_seconds=0.02)
-    server.start()
-    (tmp_path / "empty").mkdir()
-    path.write_text(format_models([ModelEntry("empty", str(tmp_path / "empty"))]))
-    assert server.manager.wait_until(lambda: server.manager.names() == ["empty"], 30)
+    url = f"http://127.0.0.1:{server.start().rest}"
+    assert httpx.get(f"{url}/v1/models/m").status_code == 200
     server.stop()
+    for thread in set(threading.enumerate()) - before:
+        # The threads of gRPC itself live on.
+        if not thread.name.startswith("Thread-"):
+            thread.join(30)
+            assert not thread.is_alive(), thread

@@ -20,6 +20,7 @@ def test_the_defaults_are_those_of_tensorflow_serving():
     assert (options.cors, options.as_content, options.config_poll_seconds) == (False, False, 0)
     assert (manager.poll_seconds, manager.load_retries, manager.retry_seconds) == (1, 5, 60)
     assert (manager.batching, manager.warm_up, manager.allow_labels_for_unavailable) == (None, True, False)
+    assert (manager.transition, manager.per_model_batching) == ("availability_preserving", False)
 
 
 def test_every_flag_arrives():
@@ -39,6 +40,7 @@ def test_every_flag_arrives():
             "--num_load_threads=4",
             "--enable_model_warmup=false",
             "--allow_version_labels_for_unavailable_models=true",
+            "--aspired_version_policy=resource_preserving",
             "--enable_serialization_as_tensor_content=1",
             "--max_request_bytes=10",
             "--max_concurrency=11",
@@ -52,6 +54,7 @@ def test_every_flag_arrives():
     assert (options.max_request_bytes, options.max_concurrency, options.drain_seconds) == (10, 11, 12)
     assert (manager.poll_seconds, manager.load_retries, manager.retry_seconds, manager.load_threads) == (3, 1, 0, 4)
     assert (manager.warm_up, manager.allow_labels_for_unavailable) == (False, True)
+    assert manager.transition == "resource_preserving"
 
 
 def test_batching(tmp_path):
@@ -84,7 +87,18 @@ def test_flags_that_tune_what_is_not_here_are_taken(caplog):
     [
         ([], "no model to serve"),
         ([BASE, "--prot=1"], "unknown flag '--prot=1'"),
-        ([BASE, "--port=many"], "argument --port: invalid int value: 'many'"),
+        ([BASE, "--port=many"], "argument --port: expected a whole number, was 'many'"),
+        ([BASE, "--port=8500.0"], "argument --port: expected a whole number, was '8500.0'"),
+        ([BASE, "--port=0"], "no port to serve on"),
+        ([BASE, "--port=8501", "--rest_api_port=8501"], "gRPC and REST need a port each"),
+        ([BASE, "--host="], "argument --host: expected an address, was ''"),
+        ([BASE, "--drain_seconds=soon"], "argument --drain_seconds: expected a number, was 'soon'"),
+        (
+            [BASE, "--aspired_version_policy=none"],
+            "expected availability_preserving or resource_preserving, was 'none'",
+        ),
+        (["--model_base_path=models"], "the model cannot be served: Expected model default to have an absolute path"),
+        ([BASE, "--model_name="], "the model cannot be served: Illegal to list a model without a name in config list"),
         ([BASE, "--enable_batching=maybe"], "argument --enable_batching: invalid boolean value: 'maybe'"),
         ([BASE, "--batching_parameters_file=/b"], "--batching_parameters_file is set without --enable_batching"),
         ([BASE, "--enable_batching", "--batching_parameters_file=/no/b"], "the file cannot be read: .*/no/b"),
@@ -94,6 +108,37 @@ def test_flags_that_tune_what_is_not_here_are_taken(caplog):
 def test_what_is_wrong(flags, message):
     with pytest.raises(ConfigError, match=message):
         parse_flags(flags)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "range_"),
+    [
+        ("port", "65536", "-1 to 65535"),
+        ("rest_api_port", "99999", "-1 to 65535"),
+        ("rest_api_port", "-2", "-1 to 65535"),
+        ("rest_api_timeout_in_ms", "0", "1 to 2147483647"),
+        ("model_config_file_poll_wait_seconds", "-1", "0 to 2147483647"),
+        ("model_config_file_poll_wait_seconds", "nan", "0 to 2147483647"),
+        ("file_system_poll_wait_seconds", "inf", "-1 to 2147483647"),
+        ("max_num_load_retries", "-1", "0 to 2147483647"),
+        ("load_retry_interval_micros", "1" + "0" * 16, "-2147483647000000 to 2147483647000000"),
+        ("num_load_threads", "-1", "0 to 1024"),
+        ("max_request_bytes", "0", "1 to 2147483647"),
+        ("max_concurrency", "0", "1 to 1024"),
+        ("max_concurrency", "-3", "1 to 1024"),
+        ("drain_seconds", "-0.1", "0 to 2147483647"),
+        ("drain_seconds", "1" + "0" * 400, "0 to 2147483647"),
+    ],
+)
+def test_numbers_have_their_ranges(flag, value, range_):
+    with pytest.raises(ConfigError) as caught:
+        parse_flags([BASE, f"--{flag}={value}"])
+    assert caught.value.what == f"argument --{flag}: expected {range_}, was {value}"
+
+
+@pytest.mark.parametrize("flag", ["file_system_poll_wait_seconds", "load_retry_interval_micros"])
+def test_some_may_be_negative_as_in_tensorflow_serving(flag):
+    parse_flags([BASE, f"--{flag}=-1"])
 
 
 @pytest.mark.parametrize(

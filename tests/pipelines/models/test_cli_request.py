@@ -153,6 +153,7 @@ def test_ways_to_write_rows(text, rows, columns):
         ('[\n{"x": 1},\n]', "rows.json: the rows are no JSON: "),
         ('{"x": 1}\n{"x": \n', "rows.json, row 2: the rows are no JSON: Expecting value"),
         ('{"instances": 1}', "rows.json: the rows are no list"),
+        ("[" * 100_000 + "]" * 100_000, "rows.json: the rows are lists within lists, too many of them"),
     ],
 )
 def test_rows_that_are_none(text, message):
@@ -176,3 +177,30 @@ def test_a_file_that_cannot_be_read(tmp_path, content, message):
         (tmp_path / "rows.json").write_bytes(content)
     answer = invoke("request", "digits", tmp_path / "rows.json", "--rest", "http://127.0.0.1:1")
     assert message in str(answer.exception)
+
+
+def test_a_folder_is_no_file_of_rows(tmp_path):
+    answer = invoke("request", "digits", tmp_path, "--rest", "http://127.0.0.1:1")
+    assert str(answer.exception) == f"{tmp_path}: the rows cannot be read: Is a directory"
+
+
+def test_a_body_that_the_server_calls_too_large():
+    with http_server((413, '{"error": "The request\'s body is larger than 10 bytes"}')) as (url, _):
+        answer = invoke("request", "digits", "--rest", url, input=ROWS)
+    assert str(answer.exception) == (
+        "the server refused: The request's body is larger than 10 bytes\n  received: RESOURCE_EXHAUSTED"
+    )
+
+
+def test_nan_goes_there_and_comes_back():
+    with http_server((200, '{"predictions": [NaN, -Infinity]}')) as (url, asked):
+        answer = invoke("request", "digits", "--rest", url, "--version", 1, input="[NaN, -Infinity]")
+    assert answer.stdout.split() == ["[", "NaN,", "-Infinity", "]"]
+    assert [str(value) for value in asked[0][2]["instances"]] == ["nan", "-inf"]
+
+
+def test_an_answer_that_is_none_of_a_model_server():
+    with http_server((200, '{"prediction": 1}')) as (url, _):
+        answer = invoke("request", "digits", "--rest", url, input=ROWS)
+    assert isinstance(answer.exception, EnvironmentProblem)
+    assert str(answer.exception).startswith(f"{url} does not answer as a model server\n  received: HTTP 200: ")

@@ -9,6 +9,7 @@ import pytest
 
 from penstock.serving.model_config import ModelEntry, VersionPolicy
 from penstock.serving.models.manager import ManagerOptions
+from penstock.serving.models.state import State
 from penstock.serving.server import Ports, Server, ServerOptions
 from tests.serving.conformance.models import export_zoo
 
@@ -39,6 +40,8 @@ def server(zoo: Path) -> Iterator[Server]:
     options = ServerOptions(grpc_port=0, rest_port=0, max_request_bytes=LARGEST_REQUEST)
     running = Server(options, entries, ManagerOptions(poll_seconds=0.1, allow_labels_for_unavailable=True))
     running.start()
+    # A start waits for one version of each model only.
+    assert running.manager.wait_until(lambda: {s.state for s in running.manager.status("zoo")} == {State.AVAILABLE}, 60)
     yield running
     running.stop()
 

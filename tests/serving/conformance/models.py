@@ -39,6 +39,8 @@ def _signatures(offset: float) -> dict[str, Callable[..., Any]]:
             lambda x: {"rows": x, "total": tf.reduce_sum(x), "text_bytes": tf.strings.as_string(x)}, x=floats
         ),
         "words": _function(lambda s: {"s": s, "s_bytes": s, "length": tf.strings.length(s)}, s=text),
+        "word": _function(lambda s: {"s": s, "s_bytes": s}, s=tf.TensorSpec([], tf.string)),
+        "number": _function(lambda s: {"y": tf.strings.to_number(s)}, s=text),
         "divide": _function(lambda x: {"y": 10 // x}, x=tf.TensorSpec([None], tf.int32)),
         **{
             f"echo_{name}": _function(lambda x: {"y": tf.identity(x)}, x=tf.TensorSpec(None, tf.as_dtype(name)))

@@ -1,4 +1,4 @@
-"""Metadata, ModelService and the health check through the official stubs."""
+"""Metadata, ModelService and the health check through the official stubs; ``test_grpc_reload`` has its reloads."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from penstock.serving.model_config import ModelEntry, VersionPolicy, entries_to_proto
-from penstock.serving.models.manager import ManagerOptions
-from penstock.serving.server import Ports, Server, ServerOptions
-from tests.serving.conformance.grpc_vectors import INVALID, NOT_FOUND, PRECONDITION, Vector, check, spec, table
+from penstock.serving.server import Ports
+from tests.serving.conformance.grpc_vectors import INVALID, NOT_FOUND, Vector, check, spec, table
 
 FIELD = 'metadata_field: "signature_def"'
 METADATA = [
@@ -193,51 +191,3 @@ def test_the_health_check_of_grpc(channel):
 def test_a_method_that_is_not_there(channel):
     with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
         channel.unary_unary("/tensorflow.serving.PredictionService/Guess")(b"", timeout=20)
-
-
-class Reloading:
-    """A server of one test, and what can be asked of it in one line."""
-
-    def __init__(self, port: int) -> None:
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
-        self._models = model_service_pb2_grpc.ModelServiceStub(self.channel)
-
-    def reload(self, *entries: ModelEntry, metric: str = "") -> model_management_pb2.ReloadConfigResponse:
-        request = model_management_pb2.ReloadConfigRequest(metric_names=[metric] if metric else [])
-        request.config.CopyFrom(entries_to_proto(entries))
-        return self._models.HandleReloadConfigRequest(request, timeout=60)
-
-    def states(self, name: str) -> dict[int, int]:
-        request = get_model_status_pb2.GetModelStatusRequest()
-        request.model_spec.name = name
-        return {s.version: s.state for s in self._models.GetModelStatus(request, timeout=20).model_version_status}
-
-
-@pytest.fixture
-def reloading(zoo) -> Iterator[Reloading]:
-    entry = ModelEntry("one", str(zoo), policy=VersionPolicy("specific", versions=(1,)))
-    server = Server(ServerOptions(grpc_port=0, rest_port=None), (entry,), ManagerOptions(poll_seconds=0.05))
-    asking = Reloading(server.start().grpc or 0)
-    yield asking
-    asking.channel.close()
-    server.stop()
-
-
-def test_a_reload_replaces_the_whole_config_and_waits_for_new_models(reloading, zoo):
-    two = ModelEntry("two", str(zoo), policy=VersionPolicy("specific", versions=(2,)))
-    answer = reloading.reload(two, metric="/tensorflow/serving/request_count")
-    assert answer.status.error_code == 0
-    assert [(m.name, m.int64_value_increase) for m in answer.metric] == [("/tensorflow/serving/request_count", 0)]
-    assert reloading.states("two") == {2: 30}
-    assert reloading.states("one")[1] in (40, 50)
-
-
-def test_a_label_attaches_only_to_what_is_available(reloading, zoo):
-    policy = VersionPolicy("specific", versions=(1,))
-    with pytest.raises(grpc.RpcError) as caught:
-        reloading.reload(ModelEntry("one", str(zoo), policy=policy, labels={"stable": 2}))
-    assert caught.value.code() == PRECONDITION
-    assert caught.value.details() == (
-        "Request to assign label to version 2 of model one, which is not currently available for inference"
-    )
-    assert reloading.reload(ModelEntry("one", str(zoo), policy=policy, labels={"stable": 1})).status.error_code == 0

@@ -14,9 +14,19 @@ from penstock.serving.server import Ports
 from tests.serving.conformance.models import DTYPES
 from tests.serving.conformance.rest_vectors import Reply, ask
 
-_SIGNATURES = ["serving_default", "two", "scalar", "matrix", "words", "divide", "regress", "classify", "nope", ""] + [
-    f"echo_{dtype}" for dtype in DTYPES
-]
+_SIGNATURES = [
+    "serving_default",
+    "two",
+    "scalar",
+    "matrix",
+    "words",
+    "number",
+    "divide",
+    "regress",
+    "classify",
+    "nope",
+    "",
+] + [f"echo_{dtype}" for dtype in DTYPES]
 _leaf = (
     st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats() | st.text(max_size=5)
     | st.sampled_from([{"b64": "YQ=="}, {"b64": "?"}, {"b64": 1}, {}])

@@ -9,6 +9,7 @@ import socket
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from penstock.serving.rest.protocol import HEAD_BYTES
 from penstock.serving.server import Ports
 from tests.serving.conformance.conftest import LARGEST_REQUEST
 from tests.serving.conformance.rest_vectors import PREDICT, ask
@@ -54,20 +55,38 @@ def test_a_chunked_body(port: int) -> None:
     assert json.loads(body) == {"predictions": [4.5]}
 
 
-def test_a_chunked_body_that_is_too_large(port: int) -> None:
-    part = b" " * (LARGEST_REQUEST // 2 + 1)
-    chunks = (b"%x\r\n%b\r\n" % (len(part), part)) * 2
+_AGAIN = (
+    f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(_BODY)}\r\n\r\n".encode() + _BODY
+)
+
+
+@pytest.mark.parametrize("size", [LARGEST_REQUEST + 1, 20 * LARGEST_REQUEST])
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_body_that_is_too_large(port: int, size: int, *, chunked: bool) -> None:
+    """Who sends it all before reading gets the answer nevertheless, and may go on."""
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\n".encode()
+    if chunked:
+        part = b" " * (1 << 16)
+        count, rest = divmod(size, len(part))
+        chunks = [b"%x\r\n%b\r\n" % (len(part), part)] * count + [b"%x\r\n%b\r\n" % (rest, b" " * rest)] * bool(rest)
+        sent = head + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(chunks) + b"0\r\n\r\n"
+    else:
+        sent = head + b"Content-Length: %d\r\n\r\n" % size + b" " * size
+    first, rest_of_it = _raw(port, sent + _AGAIN)
+    assert first.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close" not in first
+    error, _, second = rest_of_it.partition(b"HTTP/1.1 200 OK\r\n")
+    assert json.loads(error) == {"error": f"The request's body is larger than {LARGEST_REQUEST} bytes"}
+    assert second.endswith(b'{\n    "predictions": [4.5\n    ]\n}')
+
+
+def test_who_asks_first_whether_to_send_a_body_that_is_too_large(port: int) -> None:
+    length = LARGEST_REQUEST + 1
     head, body = _raw(
-        port, f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + chunks
+        port, f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n".encode()
     )
     assert head.startswith(b"HTTP/1.1 413 ")
-    assert json.loads(body) == {"error": f"The request's body is larger than {LARGEST_REQUEST} bytes"}
-
-
-def test_a_body_that_says_it_is_too_large(port: int) -> None:
-    length = LARGEST_REQUEST + 1
-    head, body = _raw(port, f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
-    assert head.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close" in head
     assert json.loads(body) == {"error": f"The request's body is larger than {LARGEST_REQUEST} bytes"}
 
 
@@ -81,6 +100,12 @@ def test_one_connection_serves_many_requests(port: int) -> None:
     _, rest = _raw(port, one * 2 + b"GET /v1/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert rest.count(b'"predictions": [4.5') == 2
     assert rest.endswith(b'{\n    "error": "Malformed request: GET /v1/x"\n}')
+
+
+def test_headers_that_are_too_large(port: int) -> None:
+    head, body = _raw(port, b"GET /v1/models/zoo HTTP/1.1\r\nHost: x\r\nX: ".ljust(HEAD_BYTES + 1, b"x"))
+    assert head.startswith(b"HTTP/1.1 431 ")
+    assert json.loads(body) == {"error": "The headers are larger than 65536 bytes"}
 
 
 def test_gzip(port: int) -> None:

@@ -53,6 +53,9 @@ _PARSE = "JSON Parse error: "
         _ok("base64 is a value, rows", signed("echo_string", '"instances": [{"b64": "aGVsbG8="}, "x"]'),
             {"predictions": ["hello", "x"]}),
         _ok("base64 is a value, columns", signed("echo_string", '"inputs": {"b64": "aGVsbG8"}'), {"outputs": "hello"}),
+        _ok("a single string", signed("word", '"inputs": "ü"'),
+            '{\n    "outputs": {\n        "s": "ü",\n        "s_bytes": {\n            "b64": "w7w="\n        }\n'
+            "    }\n}"),
         _ok("bytes are written as base64", signed("words", '"instances": [{"s": {"b64": "/w=="}}]'.replace("/w", "YQ")),
             '{\n    "predictions": [\n        {\n            "length": 1,\n            "s": "a",\n'
             '            "s_bytes": {\n                "b64": "YQ=="\n            }\n        }\n    ]\n}'),
@@ -165,6 +168,8 @@ def test_types(ports: Ports, vector: Vector) -> None:
         bad("b64 is not the only key", _echo("string", '[{"b64": "YQ==", "a": 1}]'),
             'JSON Value: {\n    "b64": "YQ==",\n    "a": 1\n} not formatted correctly for base64 data'),
         bad("no base64", _echo("string", '[{"b64": "?"}]'), "Unable to base64 decode"),
+        bad("bytes that the model cannot take", signed("number", '"instances": [{"b64": "/w=="}]'),
+            "StringToNumberOp could not correctly convert string: \ufffd\n…"),
         bad("the model fails", signed("divide", '"instances": [0]'), "Integer division by zero\n…"),
         bad("columns that do not fit together", signed("two", '"inputs": {"a": [1, 2], "b": [1, 2, 3]}'),
             "Incompatible shapes: [2] vs. [3]\n…"),
@@ -197,10 +202,15 @@ def test_missing_values_come_back_as_missing_values(ports: Ports) -> None:
     assert [math.isnan(value) for value in found] == [True, False, True]
 
 
-def test_nesting_of_any_depth_is_read(ports: Ports) -> None:
+def test_nesting(ports: Ports) -> None:
     assert ports.rest
-    body = '{"instances": [1], "nested": ' + "[" * 100_000 + "]" * 100_000 + "}"
-    assert ask(ports.rest, "POST", PREDICT, body).json() == {"predictions": [4.5]}
-    body = '{"instances": ' + "[" * 100_000 + "]" * 100_000 + "}"
-    reply = ask(ports.rest, "POST", PREDICT, body)
+    deep, deeper = ("[" * depth + "1" + "]" * depth for depth in (1023, 1024))
+    reply = ask(ports.rest, "POST", PREDICT, f'{{"instances": [1], "nested": {deep}}}')
+    assert (reply.status, reply.json()) == (200, {"predictions": [4.5]})
+    reply = ask(ports.rest, "POST", PREDICT, f'{{"instances": {deep}}}')
     assert (reply.status, reply.json()) == (400, {"error": element(0, "tensor parsing error: x")})
+    for body in (f'{{"instances": [1], "nested": {deeper}}}', f'{{"instances": [NaN], "nested": {deeper}}} and more'):
+        reply = ask(ports.rest, "POST", PREDICT, body)
+        offset = body.index("[[") + 1023
+        expected = f"JSON Parse error: More than 1024 levels of nesting. at offset: {offset}"
+        assert (reply.status, reply.json()) == (400, {"error": expected})

@@ -23,6 +23,7 @@ class FakeModel:
     def __init__(self, definition: str, function: Callable[[Arrays], Arrays], version: int = 5) -> None:
         self.name = "m"
         self.version = version
+        self.batched: frozenset[str] = frozenset()
         self.signatures: Mapping[str, Any] = {
             "serving_default": text_format.Parse(definition, meta_graph_pb2.SignatureDef())
         }

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow.core.framework import tensor_pb2
 
-from penstock.serving.inference.tensors import data_type_name, fill, strings, to_array
+from penstock.serving.inference.tensors import data_type_name, fill, strings, to_array, unsent_bytes
 
 NUMBERS = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16")
 FIELDS = ("float_val", "double_val", "int_val", "int64_val", "uint32_val", "uint64_val", "half_val", "bool_val")
@@ -110,15 +110,40 @@ def test_many_values_share_no_copy_of_each_number() -> None:
         (proto_of(1, (-1,)), r"no tensor has the shape \[-1\]"),
         (proto_of(1, (-1, -1)), r"no tensor has the shape \[-1, -1\]"),
         (proto_of(1, (1 << 62, 1 << 62)), "no tensor has the shape"),
-        (proto_of(1, (1 << 40,)), "no tensor has the shape"),
+        (proto_of(1, (1 << 62, 2)), "no tensor has the shape"),
         (proto_of(1, (2,), tensor_content=b"123"), "3 bytes are not 2 values of type float"),
         (proto_of(7, (2,), tensor_content=b"\x01\x01a"), "3 bytes are not 2 strings"),
         (proto_of(7, (1,), tensor_content=b"\x80"), "the bytes end within a number"),
+        (proto_of(7, (1,), tensor_content=b"\xff" * 1_000_000), "a number has more than 64 bits"),
     ],
 )
 def test_what_is_no_tensor(proto: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         to_array(proto)
+
+
+@pytest.mark.parametrize(
+    ("proto", "size"),
+    [
+        (proto_of(1, (3,), float_val=[1, 2, 3]), 0),
+        (proto_of(1, (2,), float_val=[1, 2, 3]), 0),
+        (proto_of(1, (1 << 40,)), 4 << 40),
+        (proto_of(9, (1 << 20, 1 << 20), int64_val=[7]), (8 << 40) - 8),
+        (proto_of(6, (1 << 30,), int_val=[7]), (1 << 30) - 1),
+        (proto_of(8, (10,), scomplex_val=[1, 2]), 9 * 8),
+        (proto_of(7, (11,), string_val=[b"a", b"x" * 100]), 9 * (24 + 100)),
+        (proto_of(7, (3,)), 3 * 24),
+        (proto_of(7, (1 << 40,), tensor_content=b"\x01a"), 0),
+        (proto_of(1, (2,), tensor_content=b"1234"), 0),
+        (proto_of(1, ()), 4),
+        (proto_of(1, (0, 1 << 40)), 0),
+        (proto_of(1, (-(1 << 20), -(1 << 20))), 0),
+        (proto_of(1, (1 << 62, 1 << 62)), 0),
+        (proto_of(20, (1 << 40,)), 0),
+    ],
+)
+def test_what_a_tensor_stands_for_without_having_it(proto: Any, size: int) -> None:
+    assert unsent_bytes(proto) == size
 
 
 def test_an_array_that_no_tensor_can_hold() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from penstock.serving.batching_config import BatchingOptions
 from penstock.serving.errors import Code, ServingError
-from penstock.serving.models.batching import model_batching
+from penstock.serving.models.batching import chosen_batching, model_batching
 from penstock.serving.models.loader import load_servable
 from penstock.serving.models.servable import Servable
 
@@ -42,10 +42,14 @@ def _ask_at_once(
     return answers
 
 
+def _load(path: Path, options: BatchingOptions) -> Servable:
+    return load_servable("m", 1, path, batching=options, per_model_batching=False)
+
+
 @pytest.fixture(scope="module")
 def batched(exported: Path) -> Iterator[Servable]:
     """Runs batches of four rows, and only those."""
-    servable = load_servable("m", 1, exported, batching=BatchingOptions(4, FOREVER, num_batch_threads=1))
+    servable = _load(exported, BatchingOptions(4, FOREVER, num_batch_threads=1))
     yield servable
     servable.close()
 
@@ -87,14 +91,14 @@ def test_a_request_may_be_no_larger_than_a_batch(batched: Servable):
 
 
 def test_a_batch_runs_when_its_time_has_come(exported: Path):
-    servable = load_servable("m", 1, exported, batching=BatchingOptions(64, 1000))
+    servable = _load(exported, BatchingOptions(64, 1000))
     assert servable.run("serving_default", _rows(1.0, 2.0))["rows"].tolist() == [2, 2]
     servable.close()
 
 
 def test_batches_are_padded_to_an_allowed_size(exported: Path):
     options = BatchingOptions(8, 0, allowed_batch_sizes=(4, 8))
-    servable = load_servable("m", 1, exported, batching=options)
+    servable = _load(exported, options)
     answer = servable.run("serving_default", _rows(1.0, 2.0, 3.0))
     assert answer["rows"].tolist() == [4, 4, 4]
     assert answer["y"].ravel().tolist() == [1.0, 2.0, 3.0]
@@ -103,7 +107,7 @@ def test_batches_are_padded_to_an_allowed_size(exported: Path):
 
 
 def test_large_requests_are_split_when_asked_for(exported: Path):
-    servable = load_servable("m", 1, exported, batching=BatchingOptions(4, FOREVER, split_large=True))
+    servable = _load(exported, BatchingOptions(4, FOREVER, split_large=True))
     answers = _ask_at_once(servable, [_rows(1.0, 2.0, 3.0), _rows(4.0, 5.0, 6.0), _rows(7.0, 8.0)])
     assert [answer["y"].ravel().tolist() for answer in answers] == [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0]]
     assert {row for answer in answers for row in answer["rows"].tolist()} == {4}
@@ -113,7 +117,7 @@ def test_large_requests_are_split_when_asked_for(exported: Path):
 def test_what_would_wait_behind_too_many_batches_is_refused(exported: Path):
     """One thread, a queue for one batch: of many requests at once, those that find neither are told so."""
     options = BatchingOptions(1, 0, max_enqueued_batches=1, num_batch_threads=1)
-    servable = load_servable("m", 1, exported, batching=options)
+    servable = _load(exported, options)
     refused: list[ServingError] = []
     while not refused:
         answers = _ask_at_once(servable, [_rows(float(number)) for number in range(16)])
@@ -129,7 +133,7 @@ def test_one_bad_request_fails_its_batch_as_in_tf_serving(batched: Servable):
 
 
 def test_a_model_of_tensorflow_1(exported_v1: Path):
-    servable = load_servable("old", 1, exported_v1, batching=BatchingOptions(2, FOREVER))
+    servable = _load(exported_v1, BatchingOptions(2, FOREVER))
     answers = _ask_at_once(servable, [{"x": np.array([value], np.float32)} for value in (2.0, 5.0)])
     assert [answer["y"].tolist() for answer in answers] == [[6.0], [15.0]]
     assert [answer["same"].tolist() for answer in answers] == [[2.0], [5.0]]
@@ -137,13 +141,24 @@ def test_a_model_of_tensorflow_1(exported_v1: Path):
 
 
 class TestModelFile:
-    def test_the_models_own_file_comes_first(self, model: Path):
-        (model / "batching_params.pbtxt").write_text("max_batch_size { value: 2 }")
-        assert model_batching(model) == BatchingOptions(max_batch_size=2)
-        servable = load_servable("m", 1, model, batching=BatchingOptions(64))
+    def test_the_models_own_file_counts_but_for_the_threads(self, model: Path):
+        (model / "batching_params.pbtxt").write_text("max_batch_size { value: 2 } num_batch_threads { value: 3 }")
+        assert model_batching(model) == BatchingOptions(max_batch_size=2, num_batch_threads=3)
+        common = BatchingOptions(64, num_batch_threads=5)
+        assert chosen_batching(model, common, per_model=True) == BatchingOptions(2, num_batch_threads=5)
+        servable = load_servable("m", 1, model, batching=common)
         with pytest.raises(ServingError, match="Task size 3 is larger than maximum input batch size 2"):
             servable.run("serving_default", _rows(1.0, 2.0, 3.0))
         servable.close()
+
+    def test_then_a_model_without_one_is_not_batched(self, model: Path):
+        servable = load_servable("m", 1, model, batching=BatchingOptions(64))
+        assert servable.batched == frozenset()
+        servable.close()
+
+    def test_it_counts_where_nothing_else_is_given(self, model: Path):
+        (model / "batching_params.pbtxt").write_text("max_batch_size { value: 2 }")
+        assert chosen_batching(model, None, per_model=True) == BatchingOptions(max_batch_size=2)
 
     def test_unless_it_is_to_be_passed_over(self, model: Path):
         (model / "batching_params.pbtxt").write_text("max_batch_size { value: 2 }")

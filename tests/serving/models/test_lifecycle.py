@@ -11,6 +11,7 @@ import pytest
 
 from penstock.serving.errors import Code, ServingError
 from penstock.serving.model_config import ModelEntry, VersionPolicy
+from penstock.serving.models import lifecycle as module
 from penstock.serving.models.loader import DamagedModelError
 from penstock.serving.models.manager import ManagerOptions, ModelManager
 from penstock.serving.models.state import State, VersionStatus
@@ -264,6 +265,36 @@ class TestLoading:
         wait_for(manager, "many", v1="AVAILABLE", v2="AVAILABLE", v3="AVAILABLE", v4="AVAILABLE", v5="AVAILABLE")
         thread.join(PATIENCE)
 
+    def test_a_load_that_hangs_and_is_not_wanted_any_more_lets_the_next_begin(
+        self, managed: Make, base: Path, loader: FakeLoader
+    ):
+        manager = managed(load_threads=1)
+        manager.reload(_latest(base))
+        make(base, 2, 3)
+        with loader.held("m", 2) as begun:
+            manager.reload(_specific(base, 1, 2))
+            assert begun()
+            manager.reload(_specific(base, 1, 3))
+            wait_for(manager, "m", v2="LOADING", v3="AVAILABLE")
+        wait_for(manager, "m", v2="END")
+        assert answering(manager) == {"m": 3}
+
+    def test_a_load_that_waits_for_its_turn_and_is_not_wanted_any_more_never_begins(
+        self, managed: Make, base: Path, loader: FakeLoader
+    ):
+        manager = managed(load_threads=1)
+        manager.reload(_latest(base))
+        make(base, 2, 3)
+        with loader.held("m", 3) as begun:
+            manager.reload(_specific(base, 1, 2, 3))
+            assert begun()
+            wait_for(manager, "m", v2="LOADING")
+            manager.reload(_specific(base, 1, 3))
+            wait_for(manager, "m", v2="END", v3="LOADING")
+        wait_for(manager, "m", v3="AVAILABLE")
+        assert manager.status("m", 2) == [VersionStatus(2, State.END, Code.CANCELLED, "Loading of servable cancelled")]
+        assert [load[1] for load in loader.loads] == [1, 3]
+
 
 class TestUnloading:
     def test_a_version_in_use_stays_loaded(self, managed: Make, base: Path, loader: FakeLoader):
@@ -309,6 +340,30 @@ class TestUnloading:
         with manager.use("m"):
             manager.close(0.0)
             assert loader.loaded[0].closed.is_set()
+
+    def test_closing_leaves_behind_what_tensorflow_does_not_let_go(
+        self,
+        managed: Make,
+        base: Path,
+        loader: FakeLoader,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ):
+        manager = managed()
+        manager.reload(_latest(base))
+        go_on, ended = threading.Event(), threading.Event()
+
+        def hang(servable: FakeServable) -> None:
+            assert go_on.wait(PATIENCE)
+            ended.set()
+
+        monkeypatch.setattr(FakeServable, "close", hang)
+        monkeypatch.setattr(module, "_CLOSE_SECONDS", 0.01)
+        with manager.use("m"):
+            manager.close(0.0)
+        assert caplog.messages[-1] == "version 1 of m is left behind: requests still run in it"
+        go_on.set()
+        assert ended.wait(PATIENCE)
 
     def test_no_request_fails_while_versions_come_and_go(self, managed: Make, base: Path):
         manager = managed()

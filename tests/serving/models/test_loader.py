@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,9 +25,11 @@ def _flip(path: Path, position: int) -> None:
     path.write_bytes(data)
 
 
-def test_a_published_model_loads(model: Path, publish: Callable[[Path], None]):
+def test_a_published_model_loads(model: Path, publish: Callable[[Path], None], caplog: pytest.LogCaptureFixture):
     publish(model)
     servable = load_servable("m", 1, model)
+    # Nothing that TensorFlow would rather see used: nobody who reads the log can change it.
+    assert [record.getMessage() for record in caplog.records if record.levelno > logging.INFO] == []
     assert servable.run("serving_default", X)["y"].tolist() == [[3.0]]
     servable.close()
 

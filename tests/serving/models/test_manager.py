@@ -122,7 +122,8 @@ class TestReload:
     def test_it_waits_for_a_version_to_appear(self, loader: FakeLoader, tmp_path: Path):
         manager = ModelManager(ManagerOptions(poll_seconds=0.001), loader)
         base = make(tmp_path / "m")
-        thread = threading.Thread(target=manager.reload, args=([_entry(base)],))
+        manager.start()
+        thread = threading.Thread(target=manager.reload, args=([_entry(base)],), daemon=True)
         thread.start()
         (base / "4").mkdir()
         thread.join(PATIENCE)
@@ -292,6 +293,25 @@ class TestPolling:
         manager.poll()
         wait_for(manager, "m", v1="END")
         assert answering(manager) == {"m": None}
+
+    def test_a_base_path_without_versions_is_told_once(
+        self, manager: ModelManager, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ):
+        base = make(tmp_path / "m", 1)
+        manager.reload([_entry(base)])
+        (base / "1").rename(base / "staged")
+        manager.poll()
+        manager.poll()
+        (base / "staged").rename(base / "1")
+        manager.poll()
+        (base / "1").rename(base / "staged")
+        manager.poll()
+        told = (
+            f"No versions of servable m found under base path {base}. Did you forget to name your leaf directory as a "
+            "number (eg. '/1/')?"
+        )
+        warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert warnings == [told, told]
 
     def test_a_base_path_that_is_unreadable_spoils_the_poll_for_all(self, manager: ModelManager, tmp_path: Path):
         bases = [make(tmp_path / "m", 1), make(tmp_path / "n", 1)]

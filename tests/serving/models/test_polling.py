@@ -98,6 +98,51 @@ def test_a_base_path_that_may_not_be_listed(tmp_path: Path, monkeypatch: pytest.
     assert (caught.value.code, caught.value.message) == (Code.PERMISSION_DENIED, f"{tmp_path}; Permission denied")
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(116, "Stale file handle"), "UNKNOWN: {base}; Stale file handle"),
+        (PermissionError(13, "Permission denied"), "PERMISSION_DENIED: {base}; Permission denied"),
+        (OSError("no number"), "UNKNOWN: {base}; no number"),
+        (FileNotFoundError(2, "No such file or directory"), "NOT_FOUND: {base} not found"),
+    ],
+)
+def test_a_base_path_that_cannot_be_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, reason: str
+):
+    def refuse(path: Path, **_: bool) -> os.stat_result:
+        raise error
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(ServingError) as caught:
+        look([ModelEntry("m", str(tmp_path))])
+    assert caught.value.code is Code.INVALID_ARGUMENT
+    assert caught.value.message == (
+        f"Could not find base path {tmp_path} for servable m with error {reason.format(base=tmp_path)}"
+    )
+
+
+def test_a_base_path_that_is_no_path():
+    with pytest.raises(ServingError) as caught:
+        look([ModelEntry("m", "/m\0x")])
+    assert caught.value.message == (
+        "Could not find base path /m\0x for servable m with error INVALID_ARGUMENT: embedded null byte"
+    )
+
+
+def test_a_version_that_cannot_be_looked_at_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    stat = Path.stat
+
+    def refuse(path: Path, **options: bool) -> os.stat_result:
+        if path.name == "3":
+            raise OSError(116, "Stale file handle")
+        return stat(path, **options)
+
+    make(tmp_path / "m", 3)
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert _found(tmp_path / "m", VersionPolicy("specific", versions=(3,))) == {3: "3"}
+
+
 def test_an_object_store_is_not_ours_to_read():
     with pytest.raises(ServingError) as caught:
         look([ModelEntry("m", "gs://bucket/m")])

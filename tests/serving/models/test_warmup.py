@@ -165,6 +165,6 @@ def test_a_file_that_holds_no_records(servable: Counting, model: Path):
 
 def test_requests_go_through_the_scheduler(model: Path, record: Write):
     record(model, _predict())
-    servable = load_servable("m", 1, model, batching=BatchingOptions(8, 0))
+    servable = load_servable("m", 1, model, batching=BatchingOptions(8, 0), per_model_batching=False)
     assert "serving_default" in servable.batched
     servable.close()

@@ -11,8 +11,10 @@ import pytest
 
 from penstock.serving.errors import Code, ServingError
 from penstock.serving.metrics import Metrics
+from penstock.serving.models.state import State, VersionStatus
 from penstock.serving.rest.app import RestApp, RestLimits, make_app
-from tests.serving.rest.fakes import FLOAT, FakeModel, FakeModels, half_plus_two
+from penstock.serving.rest.paths import Target
+from tests.serving.rest.fakes import FLOAT, STRING, FakeModel, FakeModels, half_plus_two
 
 _PREDICT = "/v1/models/m:predict"
 _BODY = b'{"instances": [1, 3]}'
@@ -24,18 +26,22 @@ class Client:
 
     def __init__(self, limits: RestLimits, **models: FakeModel) -> None:
         self.metrics = Metrics()
+        for name in models:
+            self.metrics.state_changed(name, VersionStatus(1, State.AVAILABLE))
         self.app: RestApp = make_app(FakeModels(**models), limits, self.metrics)
 
     def ask(self, method: str, path: str, *chunks: bytes, headers: Mapping[str, str] | None = None) -> Any:
         return asyncio.run(self.call(method, path, *chunks, headers=headers))
 
-    async def call(self, method: str, path: str, *chunks: bytes, headers: Mapping[str, str] | None = None) -> Any:
+    async def call(
+        self, method: str, path: str, *chunks: bytes, headers: Mapping[str, str] | None = None, receive: Any = None
+    ) -> Any:
         """Return status, headers and body; None if nothing was sent."""
         sent: list[Any] = []
         left = [{"type": "http.request", "body": c, "more_body": True} for c in chunks]
         left.append({"type": "http.request", "body": b"", "more_body": False})
 
-        async def receive() -> Any:
+        async def receive_chunk() -> Any:
             return left.pop(0)
 
         async def send(message: Any) -> None:
@@ -51,7 +57,7 @@ class Client:
         }
         if chunks == (b"gone",):
             left[0] = {"type": "http.disconnect"}
-        await self.app(scope, receive, send)
+        await self.app(scope, receive or receive_chunk, send)
         if not sent:
             return None
         start, body = sent
@@ -148,13 +154,91 @@ def test_more_requests_than_are_worked_on_at_once() -> None:
 def test_a_body_that_is_too_large(client: Client, chunks: tuple[bytes, ...]) -> None:
     status, headers, body = client.ask("POST", _PREDICT, *chunks)
     assert (status, json.loads(body)) == (413, {"error": "The request's body is larger than 100 bytes"})
-    assert headers["connection"] == "close"
+    assert "connection" not in headers
     assert 'model_name="m",status="RESOURCE_EXHAUSTED"' in client.metrics.page()
+
+
+@pytest.mark.parametrize(("body", "connection"), [(_BODY, None), (b"{", "close"), (b" " * 101, "close")])
+def test_a_refusal_ends_the_connection_of_who_asked_whether_to_send_a_body(
+    client: Client, body: bytes, connection: str | None
+) -> None:
+    _, headers, _ = client.ask("POST", _PREDICT, body, headers={"expect": "100-continue"})
+    assert headers.get("connection") == connection
 
 
 def test_a_client_that_has_gone(client: Client) -> None:
     assert client.ask("POST", _PREDICT, b"gone") is None
-    assert client.metrics.page() == "\n"
+    assert "request_count" not in client.metrics.page()
+    # It took no place with it.
+    for _ in range(100):
+        assert client.ask("POST", _PREDICT, b"gone") is None
+    assert client.ask("POST", _PREDICT, _BODY)[0] == 200
+
+
+class Sending:
+    """A client that sends its body when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def receive(self) -> Any:
+        self.asked.set()
+        await self.go_on.wait()
+        return {"type": "http.request", "body": _BODY}
+
+
+def test_a_body_is_not_taken_in_without_a_place() -> None:
+    client = Client(RestLimits(max_concurrency=1), m=FakeModel(half_plus_two, {"x": FLOAT}))
+
+    async def both() -> tuple[Any, Any]:
+        first, second = Sending(), Sending()
+        waiting = asyncio.create_task(client.call("POST", _PREDICT, receive=first.receive))
+        await first.asked.wait()
+        refused = await client.call("POST", _PREDICT, receive=second.receive)
+        assert not second.asked.is_set()
+        first.go_on.set()
+        return await waiting, refused
+
+    answered, refused = asyncio.run(both())
+    assert (answered[0], refused[0]) == (200, 429)
+    assert client.ask("POST", _PREDICT, _BODY)[0] == 200
+
+
+def test_a_body_that_does_not_come() -> None:
+    limits = RestLimits(timeout_seconds=0.01, max_concurrency=1)
+    client = Client(limits, m=FakeModel(half_plus_two, {"x": FLOAT}))
+
+    async def wait() -> Any:
+        return await client.call("POST", _PREDICT, receive=Sending().receive)
+
+    for _ in range(2):
+        status, _, body = asyncio.run(wait())
+        assert (status, json.loads(body)) == (408, {"error": "The request's body has not come within 0.01 s"})
+    assert 'model_name="m",status="DEADLINE_EXCEEDED"} 2' in client.metrics.page()
+
+
+def test_what_nobody_waits_for_any_more_is_not_computed() -> None:
+    called = []
+
+    def note(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        called.append(inputs)
+        return half_plus_two(inputs)
+
+    client = Client(RestLimits(), m=FakeModel(note, {"x": FLOAT}))
+    late = Target("m", None, None, "predict")
+    with pytest.raises(ServingError, match="DEADLINE_EXCEEDED: Timed out waiting for notification"):
+        client.app._answers.answer(late, _BODY, deadline=0.0)
+    assert not called
+    assert client.app._answers.answer(late, _BODY) == client.ask("POST", _PREDICT, _BODY)[2]
+    assert len(called) == 2
+
+
+def test_a_context_is_counted_once_for_each_example() -> None:
+    client = Client(RestLimits(max_request_bytes=1000), m=FakeModel(half_plus_two, {"inputs": STRING}))
+    body = json.dumps({"context": {"c": "x" * 100}, "examples": [{}] * 20}).encode()
+    status, _, answer = client.ask("POST", "/v1/models/m:classify", body)
+    assert status == 429
+    assert json.loads(answer)["error"].startswith("Request larger than max when expanded (")
 
 
 def test_replies_may_be_read_by_web_pages_if_that_is_wanted() -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.serving.errors import Code, ServingError
-from penstock.serving.rest.parser import parse
-from penstock.serving.rest.read import read, signature_name
+from penstock.serving.rest import parser
+from penstock.serving.rest.parser import MAX_DEPTH, parse
+from penstock.serving.rest.read import LONGEST_EXPLAINED, read, signature_name
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,10 @@ def test_what_is_no_request(body: bytes, message: str) -> None:
         (b'{"a": [Inf, -Inf, 2]}', [math.inf, -math.inf, 2]),
         (b'\xef\xbb\xbf{"a": 1}', 1),
         (b'{"a": 1} and more', 1),
-        (b'{"a": 1, "a": 2} x', 1),
+        (b'{"a": 1, "a": 2} x', 2),
+        (b'{"a": 1, "a": 2}', 2),
+        (b'{"a": 1, "a": Inf}', math.inf),
+        (b'{"a": [0.1234567890123456789, 1e300]} x', [0.12345678901234568, 1e300]),
         (b'{"a": "\\ud83d\\ude00\\n\\/"} x', "😀\n/"),
         (b'{"a": "\xff"}', "\udcff"),
         (b'{"a": [18446744073709551615, 18446744073709551616, NaN0]}'.replace(b", NaN0", b""), [2**64 - 1, 2.0**64]),
@@ -90,10 +94,44 @@ def test_not_a_number(text: bytes) -> None:
     assert math.isnan(found[-1] if isinstance(found, list) else found)
 
 
-def test_nesting_of_any_depth() -> None:
-    deep = b"[" * 200_000 + b"]" * 200_000
-    assert read(b'{"instances": [1], "nested": ' + deep + b"}")["instances"] == [1]
-    assert read(b'{"instances": [NaN], "nested": ' + deep + b"}").keys() == {"instances", "nested"}
+@pytest.mark.parametrize("value", [b"1", b"NaN", b"Inf", b"1 } and more"])
+def test_the_deepest_nesting(value: bytes) -> None:
+    for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
+        deep = opening * (MAX_DEPTH - 1) + value.removesuffix(b"} and more") + closing * (MAX_DEPTH - 1)
+        after = value[2:]
+        assert read(b'{"a": ' + deep + b"}" + after).keys() == {"a"}
+        with pytest.raises(ServingError) as caught:
+            read(b'{"a": ' + opening + deep + closing + b"}" + after)
+        offset = len(b'{"a": ' + opening * (MAX_DEPTH - 1))
+        assert caught.value.message == f"JSON Parse error: More than 1024 levels of nesting. at offset: {offset}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"1] x", "Expecting ',' delimiter at offset: {garbage}"),
+        (b"oops]}", "Expecting value at offset: {at}"),
+        (b"1e999]}", "number is infinity when parsed as double at offset: {at}"),
+        (b'"\xff"]}', "Invalid UTF-8 at offset: {after}"),
+        (b"[" * 100_000, "depth limit exceeded at offset: {deep}"),
+        (b"[" * 2000 + b"NaN" + b"]" * 2000 + b"]} and more", "depth limit exceeded at offset: {deep}"),
+    ],
+)
+def test_the_slow_reader_is_given_no_large_body(text: bytes, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parser, "parse", None)
+    start = b'{"ab": [' + b"1," * (LONGEST_EXPLAINED // 2)
+    at = len(start)
+    places = {"at": at, "after": at + 1, "garbage": at + 3, "deep": at + 1023}
+    with pytest.raises(ServingError) as caught:
+        read(start + text)
+    assert caught.value.message == "JSON Parse error: " + message.format(**places)
+
+
+def test_a_large_body_may_hold_what_only_it_takes_from_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parser, "parse", None)
+    start = b'{"a": [' + b"1," * (LONGEST_EXPLAINED // 2)
+    assert math.isnan(read(start + b"NaN]} and more")["a"][-1])
+    assert read(b"\xef\xbb\xbf" + start + b'"\\ud83d\\ude00"]}')["a"][-1] == "😀"
 
 
 @pytest.mark.parametrize(
