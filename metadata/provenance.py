@@ -11,6 +11,7 @@ from penstock.metadata.connection import explained, open_store
 from penstock.metadata.store import Artifact, Value, scalar_properties
 
 PUSHED_MODEL = "PushedModel"
+CONVERTED_MODEL = "TFLiteModel"
 _DEPTH = 20
 """Steps between a pushed model and its data, at most; a store with a circle in it ends here."""
 
@@ -42,9 +43,10 @@ class Provenance:
         sqlite: The store that knows it.
         pipeline: The pipeline's name.
         pushed: The PushedModel artifact.
-        model: The model that was pushed; None where the store does not know it.
+        model: The model that was pushed, or that the flatbuffers that were pushed are conversions of; None where the
+            store does not know it.
         ancestors: All that the model was made of, nearest first.
-        findings: What was made from the model besides: evaluations, blessings, predictions.
+        findings: What was made from the model besides: evaluations, blessings, predictions, conversions.
     """
 
     sqlite: Path
@@ -119,6 +121,8 @@ class _Lineage:
     def of(self, pushed: Any) -> Provenance:
         made = self._made(pushed)
         inputs = self._inputs(pushed.id)
+        converted = [artifact.id for artifact in inputs if artifact.type == CONVERTED_MODEL]
+        inputs += self._inputs(converted[0]) if converted else []
         models = [artifact for artifact in inputs if artifact.type == "Model"]
         return Provenance(
             sqlite=self._sqlite,

@@ -43,7 +43,7 @@ class Wiring:
         wired: dict[str, Step] = {}
         for name, step in self._steps.items():
             inputs = self._declared_inputs(step)
-            for port_name, port in step.type.inputs.items():
+            for port_name, port in _ports(step).items():
                 if port_name not in self._config.steps[name].inputs and port_name not in _unused(step):
                     wires = self._find(replace(step, inputs=inputs), port_name, port, wired)
                     inputs |= {port_name: wires} if wires else {}
@@ -52,6 +52,7 @@ class Wiring:
 
     def _declared_inputs(self, step: Step) -> dict[str, tuple[Wire, ...]]:
         inputs: dict[str, tuple[Wire, ...]] = {}
+        ports = _ports(step)
         for port_name, sources in self._config.steps[step.name].inputs.items():
             path = ("steps", step.name, "inputs", port_name)
             if not step.type.open and port_name not in step.type.inputs:
@@ -63,7 +64,7 @@ class Wiring:
                     hint=did_you_mean(port_name, step.type.inputs),
                 )
                 continue
-            port = step.type.inputs.get(port_name)
+            port = ports.get(port_name)
             texts = (sources,) if isinstance(sources, str) else sources
             if not texts and port is not None and not port.optional:
                 self._report(
@@ -204,6 +205,15 @@ class Wiring:
         self.problems.append(
             self._document.problem(path, message, key=key, received=received, expected=expected, hint=hint)
         )
+
+
+def _ports(step: Step) -> dict[str, Port]:
+    """Return the inputs of a step; an optional one that its parameters need is not optional, as its config says."""
+    config = step.config
+    needed = config.needed_inputs() if config is not None and hasattr(config, "needed_inputs") else frozenset()
+    return {
+        name: replace(port, optional=port.optional and name not in needed) for name, port in step.type.inputs.items()
+    }
 
 
 def _unused(step: Step) -> frozenset[str]:

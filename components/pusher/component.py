@@ -9,6 +9,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
+from penstock.components.artifacts import TFLiteModel
 from penstock.components.pusher.config import PusherConfig
 from penstock.components.pusher.executor import Executor
 
@@ -18,7 +19,9 @@ class PusherSpec(types.ComponentSpec):
 
     PARAMETERS: ClassVar = {"config": ExecutionParameter(type=str)}
     INPUTS: ClassVar = {
-        "model": ChannelParameter(type=standard_artifacts.Model),
+        # Which of these two is needed the config says.
+        "model": ChannelParameter(type=standard_artifacts.Model, optional=True),
+        "tflite_model": ChannelParameter(type=TFLiteModel, optional=True),
         "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing, optional=True),
         "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing, optional=True),
         "examples": ChannelParameter(type=standard_artifacts.Examples, optional=True),
@@ -27,15 +30,16 @@ class PusherSpec(types.ComponentSpec):
 
 
 class Pusher(base_component.BaseComponent):
-    """Publishes a blessed model as a new version, atomically, in a TF Serving base path.
+    """Publishes a blessed model as a new version, atomically: in a TF Serving base path, or as flatbuffers in a folder.
 
     The ``pushed_model`` artifact carries custom properties: ``pushed`` (0 or 1) and ``reason`` always; ``version``,
     ``pushed_version``, ``pushed_destination``, ``digest``, ``model_name`` and ``labels`` (JSON, label → version) when
-    something was pushed.
+    something was pushed; ``modes`` when it was flatbuffers.
 
     Args:
-        model: The model to push.
         config: Where to and as which version.
+        model: The model to push; needed unless the destination is a ``tflite_directory``.
+        tflite_model: The flatbuffers to push, one artifact a mode; needed where it is one.
         model_blessing: An Evaluator's verdict; without it the model counts as not judged.
         infra_blessing: An InfraValidator's verdict.
         examples: Raw examples; ``warmup`` takes its rows from them.
@@ -48,14 +52,19 @@ class Pusher(base_component.BaseComponent):
     def __init__(
         self,
         *,
-        model: types.BaseChannel,
         config: PusherConfig,
+        model: types.BaseChannel | None = None,
+        tflite_model: types.BaseChannel | None = None,
         model_blessing: types.BaseChannel | None = None,
         infra_blessing: types.BaseChannel | None = None,
         examples: types.BaseChannel | None = None,
     ) -> None:
+        for name, channel in (("model", model), ("tflite_model", tflite_model)):
+            if channel is None and name in config.needed_inputs():
+                raise ValueError(f"input '{name}' is needed for destination {config.destination.base}")
         spec = PusherSpec(
             model=model,
+            tflite_model=tflite_model,
             model_blessing=model_blessing,
             infra_blessing=infra_blessing,
             examples=examples,

@@ -26,6 +26,9 @@ def _require_duration(text: str) -> str:
     return text
 
 
+_FOR_SERVERS = ("model_name", "labels", "warmup", "batching", "wait_until_available")
+"""Parameters that say something to, or of, a model server."""
+
 Duration: TypeAlias = Annotated[str, AfterValidator(_require_duration)]
 
 
@@ -47,7 +50,7 @@ class TfServing(Options):
 
 
 class Destination(Options):
-    """Where the model goes: either ``directory`` or ``tf_serving``."""
+    """Where the model goes: one of ``directory``, ``tf_serving`` and ``tflite_directory``."""
 
     directory: ProjectPath | None = Field(
         default=None,
@@ -59,6 +62,13 @@ class Destination(Options):
     tf_serving: TfServing | None = Field(
         default=None, description="The same for a server that is running: it is asked, and told, about the version."
     )
+    tflite_directory: ProjectPath | None = Field(
+        default=None,
+        min_length=1,
+        description="A folder for the flatbuffers of input `tflite_model`, made when missing: each version holds "
+        "MODE/model.tflite for every mode that is blessed.",
+        examples=["serving/digits-tflite"],
+    )
     config: ProjectPath | None = Field(
         default=None,
         min_length=1,
@@ -68,8 +78,15 @@ class Destination(Options):
 
     @model_validator(mode="after")
     def _is_one_place(self) -> Destination:
-        if (self.directory is None) == (self.tf_serving is None):
-            raise ValueError("give either `directory` or `tf_serving`")
+        if [self.directory, self.tf_serving, self.tflite_directory].count(None) != 2:
+            raise ValueError("give one of `directory`, `tf_serving` and `tflite_directory`")
+        if self.flatbuffers and self.config is not None:
+            raise ValueError("`config` is a model server's, and none reads the flatbuffers of `tflite_directory`")
+        if self.flatbuffers and is_url(self.base):
+            raise ValueError(
+                "`tflite_directory` must be a folder: an object store cannot rename, so devices could fetch half a "
+                "version"
+            )
         if is_url(self.base) and self.config is None:
             raise ValueError(
                 "an object store cannot rename, so its server must not poll it: add `config`, the path of the "
@@ -82,7 +99,12 @@ class Destination(Options):
     @property
     def base(self) -> str:
         """The base path, as given."""
-        return self.tf_serving.base_path if self.tf_serving else self.directory or ""
+        return self.tf_serving.base_path if self.tf_serving else self.directory or self.tflite_directory or ""
+
+    @property
+    def flatbuffers(self) -> bool:
+        """Whether flatbuffers are pushed, which no model server reads, and not SavedModels."""
+        return self.tflite_directory is not None
 
     @property
     def grpc(self) -> str | None:
@@ -179,6 +201,16 @@ class PusherConfig(Options):
         return None if value is None else require_model_name(value)
 
     @model_validator(mode="after")
+    def _flatbuffers_need_no_server(self) -> PusherConfig:
+        given = [f"`{name}`" for name in _FOR_SERVERS if getattr(self, name)]
+        if self.destination.flatbuffers and given:
+            raise ValueError(
+                f"no model server reads the flatbuffers of `tflite_directory`; leave out {', '.join(given)}, or push "
+                "the SavedModel to a `directory` by another step"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _has_what_it_needs(self) -> PusherConfig:
         if self.wait_until_available is not None and self.destination.grpc is None and self.config_file is None:
             raise ValueError(
@@ -205,4 +237,9 @@ class PusherConfig(Options):
 
     def unused_inputs(self) -> frozenset[str]:
         """Return the inputs that these parameters leave without a use; they are not wired by themselves."""
-        return frozenset() if self.warmup else frozenset({"examples"})
+        other = "model" if self.destination.flatbuffers else "tflite_model"
+        return frozenset({other} if self.warmup else {other, "examples"})
+
+    def needed_inputs(self) -> frozenset[str]:
+        """Return the optional inputs that these parameters cannot do without."""
+        return frozenset({"tflite_model" if self.destination.flatbuffers else "model"})

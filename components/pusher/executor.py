@@ -1,4 +1,4 @@
-"""Translates between TFX's dictionaries and :func:`penstock.components.pusher.push.push`."""
+"""Translates between TFX's dictionaries and the plain functions that push a SavedModel or flatbuffers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from penstock.closest import did_you_mean
+from penstock.components.pusher.blessing import Verdicts
 from penstock.components.pusher.config import PusherConfig, WarmUp
+from penstock.components.pusher.flatbuffers import Flatbuffer
 from penstock.components.pusher.push import PushRequest, PushResult, push
+from penstock.components.pusher.push_flatbuffers import FlatbufferRequest, push_flatbuffers
 from penstock.errors import ArtifactError
 
 Artifacts = dict[str, list[types.Artifact]]
@@ -28,17 +31,31 @@ class Executor(base_executor.BaseExecutor):
         """Push the model when it is blessed, and record the outcome on the ``pushed_model`` artifact.
 
         Args:
-            input_dict: ``model``, and when wired ``model_blessing``, ``infra_blessing`` and ``examples``.
+            input_dict: ``model`` or ``tflite_model``, and when wired ``model_blessing``, ``infra_blessing`` and
+                ``examples``.
             output_dict: ``pushed_model``.
             exec_properties: ``config``, a :class:`PusherConfig` as JSON.
         """
-        request = _request(input_dict, exec_properties)
-        result = push(request)
-        _record(artifact_utils.get_single_instance(output_dict["pushed_model"]), request.config.name, result)
+        config = PusherConfig.model_validate_json(exec_properties["config"])
+        if config.destination.flatbuffers:
+            result = push_flatbuffers(_flatbuffer_request(input_dict, config))
+        else:
+            result = push(_request(input_dict, config))
+        _record(artifact_utils.get_single_instance(output_dict["pushed_model"]), config.name, result)
 
 
-def _request(inputs: Artifacts, properties: dict[str, Any]) -> PushRequest:
-    config = PusherConfig.model_validate_json(properties["config"])
+def _flatbuffer_request(inputs: Artifacts, config: PusherConfig) -> FlatbufferRequest:
+    return FlatbufferRequest(
+        flatbuffers=tuple(
+            Flatbuffer(found.mode, Path(found.uri), found.blessed == 1, found.reason, found.digest)
+            for found in inputs["tflite_model"]
+        ),
+        config=config,
+        verdicts=Verdicts(_blessed(inputs.get("model_blessing")), _blessed(inputs.get("infra_blessing"))),
+    )
+
+
+def _request(inputs: Artifacts, config: PusherConfig) -> PushRequest:
     model = artifact_utils.get_single_instance(inputs["model"])
     return PushRequest(
         model=Path(path_utils.serving_model_path(model.uri)),
@@ -96,3 +113,5 @@ def _record(pushed_model: types.Artifact, name: str, result: PushResult) -> None
         pushed_model.set_string_custom_property("digest", result.digest)
         pushed_model.set_string_custom_property("model_name", name)
         pushed_model.set_string_custom_property("labels", json.dumps(dict(result.labels)))
+    if result.modes:
+        pushed_model.set_string_custom_property("modes", ", ".join(result.modes))

@@ -1,4 +1,4 @@
-"""Publishes a SavedModel as a numbered folder that appears complete or not at all.
+"""Publishes a model as a numbered folder that appears complete or not at all.
 
 TF Serving loads any numbered folder the moment it sees it. So the model is put together in a hidden folder of the same
 base path, flushed to disk, asked whether it serves, and renamed; a rename is atomic, and fails when another process
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeAlias
 
 from penstock.components.pusher.config import Version
 from penstock.components.pusher.rename import rename_new
@@ -30,6 +31,10 @@ _HINTS = {
     errno.ENOSPC: "free some space on that disk, then run again",
     errno.EDQUOT: "free some of your quota on that disk, then run again",
 }
+
+
+Entries: TypeAlias = list[tuple[str, Path]]
+"""Files and folders of a version, a folder before what is in it, as (path in the version, path)."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,28 @@ def publish(
     """
     with disk(model):
         entries = model_entries(model)
+    return publish_files(entries, base, version, extra=extra, gate=gate, used=used)
+
+
+def publish_files(
+    entries: Entries,
+    base: Path,
+    version: Version,
+    *,
+    extra: Mapping[str, bytes] = MappingProxyType({}),
+    gate: Callable[[Path], object] | None = None,
+    used: Collection[int] = (),
+) -> Published:
+    """Do what :func:`publish` does, for files of any kind.
+
+    Args:
+        entries: What to copy.
+        base: The base path.
+        version: As for :func:`publish`, and so the others.
+        extra: Further files.
+        gate: Called with the complete copy.
+        used: Versions that are known to have been there.
+    """
     with disk(base):
         _make_base(base)
         remove_leftovers(base)
@@ -81,8 +108,8 @@ def publish(
     return Published(version=number, path=path, digest=manifest.digest)
 
 
-def model_entries(model: Path) -> list[tuple[str, Path]]:
-    """Return the files and folders of a SavedModel, sorted, as (path in it, path).
+def model_entries(model: Path) -> Entries:
+    """Return the files and folders of a SavedModel, sorted.
 
     Raises:
         ArtifactError: The folder is no SavedModel, or holds what is neither file nor folder.
@@ -94,7 +121,16 @@ def model_entries(model: Path) -> list[tuple[str, Path]]:
             expected="a folder with saved_model.pb or saved_model.pbtxt",
             hint="look at the step that exports the model: it must save to the serving folder that it is given",
         )
-    entries = [(name, path) for name, path in walk(model) if name != MANIFEST]
+    return files_of(model)
+
+
+def files_of(folder: Path) -> Entries:
+    """Return the files and folders in a folder, sorted; a manifest of an earlier push is none of them.
+
+    Raises:
+        ArtifactError: It holds what is neither file nor folder.
+    """
+    entries = [(name, path) for name, path in walk(folder) if name != MANIFEST]
     for name, path in entries:
         if not path.is_file() and (path.is_symlink() or not path.is_dir()):
             raise ArtifactError(
@@ -125,7 +161,7 @@ def _make_base(base: Path) -> None:
         _flush(folder.parent)
 
 
-def _copy(entries: list[tuple[str, Path]], extra: Mapping[str, bytes], staged: Path) -> Manifest:
+def _copy(entries: Entries, extra: Mapping[str, bytes], staged: Path) -> Manifest:
     """Copy the entries, write the other files and the manifest, and flush all of it to disk."""
     staged.mkdir()
     files: dict[str, tuple[int, str]] = {}

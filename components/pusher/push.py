@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from penstock.components.pusher.blessing import Verdicts, require_no_blessing
 from penstock.components.pusher.config import PusherConfig
+from penstock.components.pusher.flatbuffers import require_kind
 from penstock.components.pusher.gate import pass_gate
 from penstock.components.pusher.places import Draft, place_of
 from penstock.components.pusher.publish import model_entries
 from penstock.components.pusher.roll_out import in_service
 from penstock.components.pusher.service import Connect, Service, connect
 from penstock.components.pusher.warmup import warm_up_requests
-from penstock.components.pusher.words import seconds
-from penstock.errors import ArtifactError, ConfigError
+from penstock.components.pusher.words import is_url, seconds
+from penstock.errors import ConfigError
 from penstock.reporting import note, status
 from penstock.serving.batching_config import BATCHING_FILE, format_batching
 from penstock.serving.models.warmup import WARMUP_FILE
@@ -52,6 +54,7 @@ class PushResult:
         digest: SHA-256 over the hashes of all its files, in hexadecimal.
         labels: Label → version of the model, after the push.
         removed: Older versions that were removed.
+        modes: The modes of the flatbuffers that were published; none where it was a SavedModel.
     """
 
     pushed: bool
@@ -61,6 +64,7 @@ class PushResult:
     digest: str | None = None
     labels: Mapping[str, int] = field(default_factory=dict)
     removed: tuple[int, ...] = ()
+    modes: tuple[str, ...] = ()
 
 
 def push(request: PushRequest, connect: Connect = connect) -> PushResult:
@@ -73,14 +77,18 @@ def push(request: PushRequest, connect: Connect = connect) -> PushResult:
     Raises:
         ArtifactError: The model is no SavedModel or does not pass the predict gate, the version exists, a label names a
             version that does not, or a required blessing is missing.
-        ConfigError: The models.config is malformed, or knows the model's name as another model's.
+        ConfigError: The models.config is malformed, or knows the model's name as another model's, or the destination
+            holds flatbuffers.
         EnvironmentProblem: The destination cannot be written, or the server did not take the version.
     """
     objection = _objection(request)
     if objection:
-        return _not_pushed(request, objection)
+        require_no_blessing(request.config, objection)
+        return PushResult(pushed=False, reason=objection)
     config, place = request.config, place_of(request.config.destination.base)
     model_entries(request.model)
+    if not is_url(place.base):
+        require_kind(Path(place.base), flatbuffers=False)
     with in_service(_service(config, place.base), place.present, connect) as roll_out:
         roll_out.check_labels(config.version if isinstance(config.version, int) else None)
         extra, gate = _extra_files(request), partial(_ask, config)
@@ -92,7 +100,7 @@ def push(request: PushRequest, connect: Connect = connect) -> PushResult:
             removed = roll_out.prune(keep, published.version, place.prune)
     return PushResult(
         pushed=True,
-        reason=f"{_approval(request)}, published as version {published.version}",
+        reason=f"{_verdicts(request).approval()}, published as version {published.version}",
         version=published.version,
         path=published.path,
         digest=published.digest,
@@ -101,34 +109,15 @@ def push(request: PushRequest, connect: Connect = connect) -> PushResult:
     )
 
 
-def _not_pushed(request: PushRequest, objection: str) -> PushResult:
-    if request.config.require_blessing:
-        raise ArtifactError(
-            "the model may not be pushed",
-            received=objection,
-            expected="a blessed model, because `require_blessing` is true",
-            hint="look at the Evaluator's metrics and thresholds, or set `require_blessing: false`",
-        )
-    return PushResult(pushed=False, reason=objection)
+def _verdicts(request: PushRequest) -> Verdicts:
+    return Verdicts(request.model_blessed, request.infra_blessed)
 
 
 def _objection(request: PushRequest) -> str | None:
-    if request.model_blessed is False:
-        return "not blessed by the Evaluator"
-    if request.infra_blessed is False:
-        return "not blessed by the InfraValidator"
-    if request.config.require_blessing and request.model_blessed is None and request.infra_blessed is None:
-        return "no Evaluator and no InfraValidator judged the model"
-    return None
-
-
-def _approval(request: PushRequest) -> str:
-    judges = [
-        judge
-        for judge, verdict in (("Evaluator", request.model_blessed), ("InfraValidator", request.infra_blessed))
-        if verdict
-    ]
-    return f"blessed by the {' and the '.join(judges)}" if judges else "no blessing asked for"
+    objection = _verdicts(request).objection()
+    if objection or not request.config.require_blessing or _verdicts(request) != Verdicts(None, None):
+        return objection
+    return "no Evaluator and no InfraValidator judged the model"
 
 
 def _service(config: PusherConfig, base: str) -> Service:

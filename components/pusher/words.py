@@ -40,8 +40,13 @@ def require_address(address: str) -> str:
     return address
 
 
+def is_name(text: str) -> bool:
+    """Whether a text is one part of a URL and of a path."""
+    return bool(_NAME.fullmatch(text)) and ".." not in text and len(text) <= _LONGEST
+
+
 def _require(text: str, what: str) -> str:
-    if not _NAME.fullmatch(text) or ".." in text or len(text) > _LONGEST:
+    if not is_name(text):
         raise ValueError(
             f"{what} is made of letters, digits, _, - and single dots inside, {_LONGEST} at most; received {text!r}"
         )

@@ -55,6 +55,11 @@ class TrainerConfig(Options):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         default="float32", description="Keras's precision policy: what layers compute with. Default float32."
     )
+    quantize_aware: bool = Field(
+        default=False,
+        description="Train with weights and activations rounded to 8 bits, as int8 kernels will; needs keras: "
+        "tf_keras. Default no.",
+    )
     steps_per_execution: PositiveInt | Auto = Field(
         default="auto",
         description="Steps in one call into TensorFlow, a count. Default auto: as many as take about a tenth of a "
@@ -124,6 +129,25 @@ class TrainerConfig(Options):
             raise ValueError(
                 "strategy.partitioner splits variables, which Keras 3 cannot hold; set keras: tf_keras, or leave the "
                 "partitioner out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _quantization_rounds_floats_of_tf_keras(self) -> TrainerConfig:
+        if self.quantize_aware and self.keras == "keras":
+            raise ValueError(
+                "quantize_aware wraps layers by tensorflow-model-optimization, which knows no Keras 3; set keras: "
+                "tf_keras, or leave quantize_aware out"
+            )
+        if self.quantize_aware and self.precision != "float32":
+            raise ValueError(
+                f"quantize_aware rounds float32 values, and precision {self.precision} has none; leave one of the two "
+                "out"
+            )
+        if self.quantize_aware and isinstance(self.strategy, ParameterServerStrategy) and self.strategy.partitioner:
+            raise ValueError(
+                "quantize_aware measures the range of whole variables, and strategy.partitioner splits them; leave one "
+                "of the two out"
             )
         return self
 

@@ -81,6 +81,7 @@ class TrainerContext:
         global_batch_size: Rows of one step over all replicas.
         num_workers: Processes that train together, a count.
         keras: The Keras that the configuration asks for, Keras 3 or tf_keras; the same as ``tf.keras``.
+        quantize_aware: The model that ``model_fn`` returns is trained as its quantization-aware twin.
     """
 
     hparams: HParams
@@ -92,6 +93,7 @@ class TrainerContext:
     global_batch_size: int
     num_workers: int = 1
     keras: ModuleType = field(default_factory=_keras_3)
+    quantize_aware: bool = False
 
     def inputs(self) -> dict[str, KerasTensor]:
         """Return one ``keras.Input`` a feature, of shape (batch, *feature's shape)."""

@@ -68,11 +68,13 @@ def make_report(
     config, outcome = training.config, training.outcome
     return TrainingReport(
         model_fn=config.model_fn,
+        label=config.label,
         parameters=int(model.count_params()),
         hparams=dict(context.hparams),
         seed=config.seed,
         keras=config.keras,
         precision=config.precision,
+        quantize_aware=config.quantize_aware,
         strategy=config.strategy.model_dump(mode="json"),
         workers=context.num_workers,
         replicas=context.num_replicas,
@@ -88,7 +90,7 @@ def make_report(
             resumed_from_step=outcome.resumed_from,
         ),
         signatures=checks,
-        versions=library_versions(config.keras),
+        versions=library_versions(config.keras, quantize_aware=config.quantize_aware),
         source=source_state(Path.cwd()),
     )
 

@@ -10,6 +10,7 @@ from penstock.closest import did_you_mean
 from penstock.components.trainer.context import TrainerContext
 from penstock.components.trainer.feature_specs import describe
 from penstock.components.trainer.keras_backend import Keras, is_sequential
+from penstock.components.trainer.quantize_aware import quantized
 from penstock.errors import UserCodeError
 from penstock.user_code import import_function, user_code_boundary
 
@@ -41,13 +42,14 @@ def build_model(path: str, context: TrainerContext, strategy: Any, keras: Keras)
         keras: The Keras that the model must be of.
 
     Raises:
-        UserCodeError: The function cannot be imported, raises, or returns something that cannot be trained.
+        UserCodeError: The function cannot be imported, raises, or returns something that cannot be trained, or not
+            quantization-aware where the context asks for that.
     """
     model_fn = import_function(path)
     with user_code_boundary(f"model_fn {path!r}"), strategy.scope(), keras.creation_scope(strategy):
         model = model_fn(context)
     _check_model(model, path, keras)
-    return model
+    return quantized(model, path, strategy, keras) if context.quantize_aware else model
 
 
 def model_inputs(model: Any, features: Mapping[str, Any], path: str) -> ModelInputs:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _GIT_SECONDS = 10.0
+_QUANTIZER = "tensorflow-model-optimization"
+"""The package that makes models quantization-aware."""
 _TFX_PROPERTIES = frozenset({"name", "state", "pipeline_name", "producer_component", "is_external"})
 """Custom properties by which TFX itself describes an artifact."""
 
@@ -95,11 +97,13 @@ class TrainingReport:
         speed: How fast it was, with the verdict.
         course: What happened on the way.
         model_fn: Import path of the function that made the model.
+        label: Name of the label feature.
         parameters: Weights of the model, a count.
         hparams: Hyperparameters as the model saw them.
         seed: Seed of the run.
         keras: Package of the model's layers: ``keras`` or ``tf_keras``.
         precision: Keras's precision policy.
+        quantize_aware: Weights and activations were rounded to 8 bits while it was trained.
         strategy: ``name`` of the distribution strategy, and its other options.
         workers: Processes that computed steps, a count.
         replicas: Replicas trained in step, a count.
@@ -112,11 +116,13 @@ class TrainingReport:
     speed: Speed
     course: Course
     model_fn: str
+    label: str
     parameters: int
     hparams: Mapping[str, Any]
     seed: int
     keras: str
     precision: str
+    quantize_aware: bool
     strategy: Mapping[str, Any]
     workers: int
     replicas: int
@@ -156,7 +162,9 @@ def properties(report: TrainingReport) -> dict[str, str | int | float]:
         "replicas": report.replicas,
         "global_batch_size": report.global_batch_size,
         "precision": report.precision,
+        "quantize_aware": int(report.quantize_aware),
         "keras": report.keras,
+        "label": report.label,
         "hparams": _json(report.hparams),
         "seed": report.seed,
         "parameters": report.parameters,
@@ -178,14 +186,15 @@ def properties(report: TrainingReport) -> dict[str, str | int | float]:
     return metrics | {name: value for name, value in facts.items() if value is not None}
 
 
-def library_versions(keras: str) -> dict[str, str]:
+def library_versions(keras: str, *, quantize_aware: bool = False) -> dict[str, str]:
     """Return the versions of Penstock, Python, TensorFlow, the Keras in use and, where it is installed, TFX.
 
     Args:
         keras: Package of the model's layers: ``keras`` or ``tf_keras``.
+        quantize_aware: The library that wrapped them took part as well.
     """
     versions = {"penstock": __version__, "python": platform.python_version()}
-    for package in ("tensorflow", keras, "tfx"):
+    for package in ("tensorflow", keras, *([_QUANTIZER] if quantize_aware else []), "tfx"):
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

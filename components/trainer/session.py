@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from penstock.components.trainer.outcome import FitOutcome, Length
 from penstock.components.trainer.place import Place
 from penstock.components.trainer.preprocessing import Preprocessing, load_preprocessing, serving_spec
 from penstock.components.trainer.publish import publish
+from penstock.components.trainer.quantize_aware import quantized
 from penstock.components.trainer.records import reading
 from penstock.components.trainer.report import properties, write_report
 from penstock.components.trainer.request import TrainRequest, TrainResult
@@ -39,7 +41,7 @@ from penstock.components.trainer.tensorboard import tensorboard_log
 from penstock.components.trainer.training_errors import training_errors
 from penstock.components.trainer.twin import undistributed, untrained_twin
 from penstock.components.trainer.user_callbacks import load_callbacks
-from penstock.components.trainer.warm_start import apply_warm_start
+from penstock.components.trainer.warm_start import apply_warm_start, is_quantize_aware
 from penstock.errors import ArtifactError, EnvironmentProblem
 from penstock.reporting import note
 
@@ -153,12 +155,18 @@ class _Session:
         path = self.request.base_model
         if path is None:
             return
-        if isinstance(self.config.strategy, DefaultStrategy):
+        model_fn, keras = self.config.model_fn, self.keras
+        # A quantization-aware model may begin with a float one, whose layers are not wrapped yet.
+        wrap_after = context.quantize_aware and not is_quantize_aware(path)
+        if isinstance(self.config.strategy, DefaultStrategy) and not wrap_after:
             taken = apply_warm_start(model, path)
         else:
-            twin = untrained_twin(self.config.model_fn, context, keras=self.keras, batch=batches.spec)
+            as_saved = replace(context, quantize_aware=context.quantize_aware and not wrap_after)
+            twin = untrained_twin(model_fn, as_saved, keras=keras, batch=batches.spec)
             taken = apply_warm_start(twin, path)
-            copy_weights(twin, model, self.keras, self.config.model_fn)
+            if wrap_after:
+                twin = quantized(twin, model_fn, tf.distribute.get_strategy(), keras)
+            copy_weights(twin, model, keras, model_fn)
         note(f"warm start: {taken} variables from {path}")
 
     def _undistributed(self, model: Any, batches: Batches, context: TrainerContext) -> Any:
@@ -192,6 +200,7 @@ class _Session:
             num_replicas=plan.replicas,
             num_workers=self.place.workers,
             global_batch_size=plan.global_batch,
+            quantize_aware=config.quantize_aware,
         )
         _log.info("%d replica(s) of %d rows, global batch %d", plan.replicas, config.batch_size, plan.global_batch)
         return context

@@ -19,6 +19,8 @@ from penstock.errors import ArtifactError
 _WEIGHTS = "model.weights.h5"
 _NOT_WEIGHTS = ("optimizer", "metrics", "loss_tracker", "compile_metrics")
 """Groups of the file, beside those of the layers, that a training begins anew."""
+_WRAPPERS = "layers/quantize_wrapper_v2"
+"""Groups of the layers that :mod:`~penstock.components.trainer.quantize_aware` has wrapped."""
 
 
 def apply_warm_start(model: Any, path: Path) -> int:
@@ -42,6 +44,22 @@ def apply_warm_start(model: Any, path: Path) -> int:
         taken = _replace(file, _read(path), path)
         model.load_weights(file)
     return taken
+
+
+def is_quantize_aware(path: Path) -> bool:
+    """Return whether a saved model was trained quantization-aware.
+
+    Args:
+        path: The ``.keras`` file.
+
+    Raises:
+        ArtifactError: The file is not there, or is no ``.keras`` file.
+    """
+    try:
+        with h5py.File(_read(path), "r") as stored:
+            return any(name.startswith(_WRAPPERS) for name, _ in _datasets(stored))
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def _read(path: Path) -> io.BytesIO:

@@ -24,6 +24,7 @@ SHORT_NAMES = {
     "Evaluator": "tfx.components.Evaluator",
     "BulkInferrer": "tfx.components.BulkInferrer",
     "Trainer": "penstock.components.trainer.component.Trainer",
+    "TFLiteConverter": "penstock.components.tflite_converter.component.TFLiteConverter",
     "Pusher": "penstock.components.pusher.component.Pusher",
 }
 BY_PATH = [

@@ -30,7 +30,6 @@ REQUIRED = {
     ("Evaluator", "model"),
     ("Evaluator", "eval_config"),
     ("BulkInferrer", "model"),
-    ("Pusher", "model"),
     ("tfx.components.Pusher", "model"),
 }
 
@@ -41,8 +40,9 @@ ONE_OF = (("module_file", "preprocessing_fn"), ("module_file", "run_fn"), ("modu
 WIRING_OF: Mapping[tuple[str, str], Wiring] = {
     ("tfx.components.Trainer", "examples"): "nearest",
     ("Tuner", "examples"): "nearest",
-    # A served model is asked with raw rows.
+    # A served or converted model is asked with raw rows.
     ("Pusher", "examples"): "same_key",
+    ("TFLiteConverter", "examples"): "same_key",
 }
 
 # A baseline comes from an earlier run; a model to start from is chosen, not found.

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from penstock.pipelines.checks import data, evaluation, labels, pushing, training
+from penstock.pipelines.checks import converting, data, evaluation, labels, pushing, training
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.graph import Graph
 
 Rule = Callable[[Graph, Document], Iterator[Problem]]
 
 RULES: tuple[Rule, ...] = (
+    converting.converter_knows_the_label,
+    converting.converter_reads_raw_rows,
     data.input_folder_holds_files,
     data.csv_has_header_and_rows,
     evaluation.metric_classes_exist,
@@ -23,5 +25,6 @@ RULES: tuple[Rule, ...] = (
     labels.trainer_label_is_in_the_data,
     labels.raw_examples_go_to_examples,
     pushing.warm_up_has_raw_rows,
+    pushing.wired_inputs_are_pushed,
     training.warm_start_has_a_model,
 )

@@ -1,9 +1,10 @@
-"""Rules about what the Pusher asks a model before it publishes it."""
+"""Rules about what the Pusher publishes, and what it asks a model before that."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from penstock.components.pusher.config import PusherConfig
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.graph import Graph
 
@@ -30,6 +31,23 @@ def warm_up_has_raw_rows(graph: Graph, document: Document) -> Iterator[Problem]:
                     f"'examples' of step '{step.name}' takes raw examples, and {wire} is transformed",
                     expected=f"one of {', '.join(raw)}" if raw else "raw examples",
                 )
+
+
+def wired_inputs_are_pushed(graph: Graph, document: Document) -> Iterator[Problem]:
+    """The destination decides whether the SavedModel or its flatbuffers are pushed; the other one would be ignored."""
+    for step in graph.of_type("Pusher"):
+        if not isinstance(step.config, PusherConfig):
+            continue
+        for name in sorted(step.inputs.keys() & {"model", "tflite_model"} & step.config.unused_inputs()):
+            (needed,) = step.config.needed_inputs()
+            yield document.problem(
+                ("steps", step.name, "inputs", name),
+                f"step '{step.name}' pushes '{needed}' to its destination, not '{name}'",
+                key=True,
+                received=str(step.inputs[name][0]),
+                expected=f"a wire to '{needed}' alone",
+                hint="destination: {directory: …} is for a SavedModel, {tflite_directory: …} for flatbuffers",
+            )
 
 
 def _raw(graph: Graph) -> Iterator[str]:

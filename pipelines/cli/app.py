@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from penstock.errors import EnvironmentProblem, PenstockError
-from penstock.pipelines.cli import doctor, init, models, plan, request, run, schema, serve, validate
+from penstock.pipelines.cli import convert, doctor, init, models, plan, request, run, schema, serve, validate
 from penstock.version import __version__
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ for command in (
     run.run,
     serve.serve,
     request.request,
+    convert.convert,
     init.init,
     doctor.doctor,
     schema.schema,

@@ -30,6 +30,7 @@ def listed(model: Model, server: str | None, states: Mapping[int, str]) -> dict[
         "versions": list(model.versions()),
         "labels": model.labels,
         "asked_for": model.served(),
+        "flatbuffers": model.flatbuffers,
         "server": server,
         "available": sorted(version for version, state in states.items() if state == "AVAILABLE"),
     }
@@ -38,6 +39,7 @@ def listed(model: Model, server: str | None, states: Mapping[int, str]) -> dict[
 def list_line(facts: Mapping[str, Any]) -> str:
     """Return what a list tells of a model, as one line."""
     parts = [facts["name"], f"versions {_numbers(facts['versions'])}"]
+    parts += ["flatbuffers"] if facts["flatbuffers"] else []
     parts += [f"{label} → {version}" for label, version in facts["labels"].items()]
     if facts["asked_for"]:
         parts.append(f"asked for {_numbers(facts['asked_for'])}")
@@ -53,10 +55,13 @@ def _numbers(versions: Any) -> str:
 def show_model(facts: ModelFacts, *, whole: bool) -> None:
     """Print a model, and of a version where it comes from."""
     typer.echo(f"{facts.name}  {facts.base}")
-    typer.echo(f"  config   {facts.config}")
-    typer.echo(f"  server   {facts.server or 'none that Penstock started runs'}")
+    if facts.flatbuffers:
+        typer.echo("  server   none: no model server reads flatbuffers")
+    else:
+        typer.echo(f"  config   {facts.config}")
+        typer.echo(f"  server   {facts.server or 'none that Penstock started runs'}")
     for one in facts.versions:
-        state = one.state or ("asked for" if one.asked_for else "not served")
+        state = ", ".join(one.modes) or one.state or ("asked for" if one.asked_for else "not served")
         labels = f"  {', '.join(one.labels)}" if one.labels else ""
         typer.echo(f"  version {one.version}  {state}{labels}  digest {(one.digest or 'none: not pushed by us')[:12]}")
         if whole:
@@ -75,6 +80,7 @@ def _tell(story: Story | None, version: int) -> None:
         "evaluated": _figures(story.evaluation) + {None: "", True: "  blessed", False: "  not blessed"}[story.blessed],
         "config": ", ".join(f"{key}={value}" for key, value in story.parameters.items() if _is_short(value)),
         "labels": "; ".join(story.labels) or "no promotion or rollback recorded",
+        "tflite": "; ".join(map(str, story.conversions)) or "not converted",
         "predicted": ", ".join(story.predictions) or "nothing that the store knows of",
         "store": story.store,
     }

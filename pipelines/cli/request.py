@@ -136,10 +136,11 @@ def _text(rows: str) -> str:
 
 def _recorded(name: str, where: list[Path] | None) -> str:
     from penstock.errors import ConfigError
-    from penstock.pipelines.models.find import find_model
+    from penstock.pipelines.models.find import find_model, require_servable
     from penstock.serving.running import running_server
 
     model = find_model(name, where or ())
+    require_servable(model)
     server = running_server(model.config)
     if server is None:
         raise ConfigError(

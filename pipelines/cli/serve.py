@@ -47,7 +47,7 @@ def serve(
 ) -> None:
     """Serve what was pushed: with tensorflow_model_server when it is on PATH, else with the embedded server."""
     from penstock.errors import ConfigError
-    from penstock.pipelines.models.find import find_models, with_neighbours
+    from penstock.pipelines.models.find import find_models, require_servable, with_neighbours
     from penstock.pipelines.models.serve import Wanted
 
     with told_plainly(json=False):
@@ -59,7 +59,10 @@ def serve(
                 expected="a models.config that Penstock generated, or a base path with a pushed version",
                 hint="run a pipeline with a Pusher, or name the place: penstock serve FILE",
             )
-        wanted = Wanted(tuple(models), host, port, rest_port, batching=batching)
+        servable = tuple(model for model in models if not model.flatbuffers)
+        if not servable:
+            require_servable(models[0])
+        wanted = Wanted(servable, host, port, rest_port, batching=batching)
         code = _print_commands(wanted) if print_command else _serve(wanted)
     if code:
         raise typer.Exit(code)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from penstock.errors import PenstockError
 from penstock.metadata.label_changes import LabelChange
-from penstock.pipelines.models.find import Model, refreshed, require_config
+from penstock.pipelines.models.find import Model, refreshed, require_config, require_servable
 from penstock.pipelines.models.live import live
 from penstock.pipelines.models.move import Moved, check_label, move_label, version_to_go_back_to
 from penstock.pipelines.models.tracking import record
@@ -68,8 +68,9 @@ def change_label(model: Model, wish: Wish, *, grpc: str | None, timeout: float, 
         say: Told each step, a line.
 
     Raises:
-        PenstockError: The label was not moved; it says what is served now.
+        PenstockError: The label was not moved; it says what is served now, or that nothing can be.
     """
+    require_servable(model)
     require_config(model)
     with changing(model.config, timeout):
         return _change(refreshed(model), wish, grpc, timeout, say)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from penstock.closest import did_you_mean
+from penstock.components.pusher.flatbuffers import modes_of
 from penstock.errors import ConfigError, EnvironmentProblem
 from penstock.serving.manifest import MANIFEST
 from penstock.serving.model_config import ModelEntry, ModelsFile, VersionPolicy
@@ -29,6 +30,7 @@ class Model:
         config: The ``models.config`` that it stands in, or would stand in; absolute.
         entry: What that file says of it; None when it does not stand in there yet.
         sqlite: Its pipeline's metadata store, where the pipeline's file told it.
+        flatbuffers: Whether its versions are flatbuffers, which no model server reads.
         named: Whether somebody named its pipeline, its config or its base path; otherwise it was come across.
     """
 
@@ -37,6 +39,7 @@ class Model:
     config: Path
     entry: ModelEntry | None = None
     sqlite: Path | None = None
+    flatbuffers: bool = False
     named: bool = False
 
     @property
@@ -151,6 +154,21 @@ def require_config(model: Model) -> None:
         )
 
 
+def require_servable(model: Model) -> None:
+    """Refuse what needs a model server, for a model that none reads.
+
+    Raises:
+        ConfigError: Its versions are flatbuffers.
+    """
+    if model.flatbuffers:
+        raise ConfigError(
+            f"no model server reads {model.name}: its versions are flatbuffers",
+            where=model.base,
+            expected="a model that was pushed as a SavedModel",
+            hint=f"an interpreter loads {model.base}/VERSION/MODE/model.tflite",
+        )
+
+
 def with_neighbours(models: Sequence[Model]) -> list[Model]:
     """Return the models and all that stand in their configs with them: a server takes a config as a whole."""
     known = {(model.name, model.config) for model in models}
@@ -189,7 +207,7 @@ def _of_pipeline(file: Path) -> Iterator[Model]:
             known = step.config.config_file
             config = known or config_of(Path(base))
             entry = _entry_of(config, step.config.name) if known or is_generated(config) else None
-            yield Model(step.config.name, base, config, entry, sqlite)
+            yield Model(step.config.name, base, config, entry, sqlite, step.config.destination.flatbuffers)
 
 
 def _of_config(file: Path) -> Iterator[Model]:
@@ -203,7 +221,8 @@ def _of_base_path(base: Path) -> Model:
     for entry in ModelsFile(config).read() if is_generated(config) else ():
         if entry.base_path == str(base):
             return Model(entry.name, str(base), config, entry)
-    return Model(base.name, str(base), config)
+    flatbuffers = any(modes_of(base / name) for name in versions(base).values())
+    return Model(base.name, str(base), config, flatbuffers=flatbuffers)
 
 
 def _below(top: Path) -> Iterator[Model]:

@@ -34,7 +34,8 @@ def prune(model: Model, keep: int, *, dry_run: bool) -> tuple[int, ...]:
     """
     if not model.local:
         raise ConfigError("versions in an object store cannot be pruned from here", where=model.base)
-    require_config(model)
+    if not model.flatbuffers:
+        require_config(model)
     if not Path(model.base).is_dir():
         raise EnvironmentProblem(
             f"the base path of {model.name} is not there", where=model.base, expected="a folder with versions"
@@ -49,6 +50,8 @@ def prune(model: Model, keep: int, *, dry_run: bool) -> tuple[int, ...]:
 
 
 def _needed(model: Model) -> set[int]:
+    if model.flatbuffers:  # Devices that fetched a version have it.
+        return set()
     return {*model.labels.values(), *model.served(), *_ways_back(model), *available_versions(model)}
 
 

@@ -9,9 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from penstock.components.pusher.flatbuffers import modes_of
 from penstock.errors import ArtifactError, PenstockError
 from penstock.metadata.label_changes import label_changes
 from penstock.metadata.provenance import Made, Provenance, provenance
+from penstock.pipelines.models.conversions import Converted, conversions
 from penstock.pipelines.models.evaluation import overall_metrics
 from penstock.pipelines.models.find import Model
 from penstock.pipelines.models.tracking import digest_of, tracked
@@ -40,6 +42,7 @@ class Story:
         training: Metrics of the training.
         evaluation: Metrics of the Evaluator, over all rows.
         blessed: The Evaluator's verdict, None where there is none.
+        conversions: The flatbuffers that were made of the model, the last of each mode.
         predictions: URIs of the predictions that the model made.
         labels: Changes of labels to this version, and away from it, that were recorded.
     """
@@ -54,6 +57,7 @@ class Story:
     training: Mapping[str, float]
     evaluation: Mapping[str, float]
     blessed: bool | None
+    conversions: tuple[Converted, ...]
     predictions: tuple[str, ...]
     labels: tuple[str, ...]
 
@@ -69,6 +73,7 @@ class VersionFacts:
         labels: The labels that point to it.
         asked_for: Whether the config asks a server for it.
         state: Its state in the running server; None where none runs.
+        modes: The modes of its flatbuffers; none where it is a SavedModel.
         story: Where it comes from; None where no store knows it.
     """
 
@@ -78,6 +83,7 @@ class VersionFacts:
     labels: tuple[str, ...]
     asked_for: bool
     state: str | None = None
+    modes: tuple[str, ...] = ()
     story: Story | None = None
 
 
@@ -90,6 +96,7 @@ class ModelFacts:
     config: Path
     labels: Mapping[str, int]
     server: str | None
+    flatbuffers: bool
     versions: tuple[VersionFacts, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,6 +130,7 @@ def describe(model: Model, version: int | None = None) -> ModelFacts:
         model.config,
         model.labels,
         server,
+        model.flatbuffers,
         tuple(
             VersionFacts(
                 version=number,
@@ -131,6 +139,7 @@ def describe(model: Model, version: int | None = None) -> ModelFacts:
                 labels=tuple(label for label, target in model.labels.items() if target == number),
                 asked_for=number in served,
                 state=states.get(number),
+                modes=modes_of(path) if model.flatbuffers else (),
                 story=_story(model, number) if version is not None else None,
             )
             for number, path in chosen.items()
@@ -150,9 +159,9 @@ def damage(path: Path) -> str | None:
 def known_states(model: Model) -> tuple[str | None, dict[int, str]]:
     """Return the address of the server that runs with the model's config, and its versions' states.
 
-    A server that does not say is told with its address; None where none runs.
+    A server that does not say is told with its address; None where none runs, or none reads such a model.
     """
-    server = running_server(model.config)
+    server = None if model.flatbuffers else running_server(model.config)
     if server is None:
         return None, {}
     try:
@@ -205,6 +214,7 @@ def _told(known: Provenance, name: str, version: int) -> Story:
         training={key: float(value) for key, value in sorted(facts.items()) if _is_metric(key, value)},
         evaluation=_evaluation(known),
         blessed=None if not blessings or blessings[-1] is None else blessings[-1] == 1,
+        conversions=conversions(known),
         predictions=tuple(made.artifact.uri for made in known.findings if made.artifact.type in _PREDICTIONS),
         labels=tuple(
             f"{_when(move.time)} {move.kind} {move.label}: {move.before or 'new'} → {move.after}"

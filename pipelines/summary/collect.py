@@ -10,12 +10,16 @@ from typing import Any
 from penstock.metadata import Artifact, Store
 from penstock.pipelines.graph import Graph, Step
 from penstock.pipelines.summary.evaluation import Evaluation, read_evaluation
+from penstock.pipelines.summary.flatbuffers import Flatbuffers, read_flatbuffers
 from penstock.pipelines.summary.samples import Samples, ask
 
 
 @dataclass(frozen=True)
 class Push:
-    """What a Pusher did; ``there`` tells whether what it pushed is still in its place."""
+    """What a Pusher did; ``there`` tells whether what it pushed is still in its place.
+
+    ``modes`` are those of flatbuffers, None where a SavedModel was pushed.
+    """
 
     step: str
     pushed: bool
@@ -23,6 +27,7 @@ class Push:
     version: str | None
     path: str | None
     there: bool
+    modes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Summary:
     """What a run achieved; empty parts are parts that the pipeline does not have."""
 
     evaluations: list[Evaluation] = field(default_factory=list)
+    flatbuffers: list[Flatbuffers] = field(default_factory=list)
     pushes: list[Push] = field(default_factory=list)
     samples: Samples | None = None
     anomalies: dict[str, list[str]] = field(default_factory=dict)
@@ -59,8 +65,14 @@ def summarize(graph: Graph, run_id: str) -> Summary:
         for step in graph.of_type("Evaluator")
         if "evaluation" in outputs[step.name]
     ]
+    flatbuffers = [
+        read_flatbuffers(step.name, outputs[step.name][key])
+        for step, key in graph.giving("TFLiteModel")
+        if step.type.name != "Resolver" and outputs[step.name].get(key)
+    ]
     return Summary(
         evaluations=evaluations,
+        flatbuffers=flatbuffers,
         pushes=pushes,
         samples=_samples(graph, outputs, pushes),
         anomalies={
@@ -83,13 +95,14 @@ def _push(step: str, artifact: Artifact) -> Push:
         version=str(version) if version is not None else None,
         path=str(path) if path is not None else None,
         there=path is not None and Path(str(path)).is_dir(),
+        modes=str(properties["modes"]) if "modes" in properties else None,
     )
 
 
 def _samples(graph: Graph, outputs: Mapping[str, Mapping[str, list[Artifact]]], pushes: list[Push]) -> Samples | None:
     """Ask the pushed model about rows of the evaluation split."""
     label, step = _label(graph)
-    pushed = [push.path for push in pushes if push.there and push.path]
+    pushed = [push.path for push in pushes if push.there and push.path and push.modes is None]
     if not pushed or step is None or label is None:
         return None
     for wire in step.inputs.get("examples", ()):

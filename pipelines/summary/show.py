@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from penstock.pipelines.config.marks import shown_path
 from penstock.pipelines.progress import MARKS
+from penstock.pipelines.summary.flatbuffers import flatbuffer_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,6 +77,8 @@ def _achieved(summary: Summary) -> Iterator[str]:
             yield from (f"  {text}" for text in found)
     for evaluation in summary.evaluations:
         yield from _evaluation(evaluation)
+    for flatbuffers in summary.flatbuffers:
+        yield from flatbuffer_lines(flatbuffers, shown_path(flatbuffers.report))
     for push in summary.pushes:
         yield from _push(push)
     if summary.samples:
@@ -101,7 +104,8 @@ def _push(push: Push) -> Iterator[str]:
     if not push.pushed or push.path is None:
         yield f"\nNot pushed, {push.step}: {push.reason}"
     elif push.there:
-        yield f"\nPushed version {push.version} to {shown_path(push.path)}"
+        what = f" ({push.modes})" if push.modes else ""
+        yield f"\nPushed version {push.version}{what} to {shown_path(push.path)}"
     else:
         yield f"\nVersion {push.version} is no longer at {shown_path(push.path)}; --from {push.step} pushes again"
 

@@ -48,3 +48,17 @@ def test_a_pushed_model_whose_model_is_not_known(lineage):
     pushed = lineage.made("pusher", "run1", "PushedModel", "/p", {"digest": "d", "pushed_version": "1"})
     found = provenance(lineage.file, pushed)
     assert (found.model, found.ancestors, found.findings) == (None, (), ())
+
+
+def test_pushed_flatbuffers_are_the_models_that_they_were_made_of(lineage):
+    lineage.push(1, "d1")
+    data = lineage.made("examples", "run2", "Examples", "/data/2", {})
+    model = lineage.made("trainer", "run2", "Model", "/model/2", {}, [data])
+    converted = lineage.made("tflite", "run2", "TFLiteModel", "/tflite/2/int8", {"mode": "int8"}, [model])
+    blessing = lineage.made("evaluator", "run2", "ModelBlessing", "/blessing/2", {"blessed": 1}, [model])
+    pushed = lineage.made("devices", "run2", "PushedModel", "/pushed/2", {"digest": "d2"}, [blessing, converted])
+    found = provenance(lineage.file, pushed)
+    assert found.model is not None
+    assert found.model.artifact.uri == "/model/2"
+    assert [made.artifact.uri for made in found.data] == ["/data/2"]
+    assert [made.artifact.type for made in found.findings] == ["TFLiteModel", "ModelBlessing"]

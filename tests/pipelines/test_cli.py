@@ -13,7 +13,7 @@ from penstock.pipelines.cli.app import app, main
 from penstock.pipelines.cli.checked import refuse_other_tasks
 from penstock.version import __version__
 
-COMMANDS = ["validate", "plan", "run", "serve", "request", "init", "doctor", "schema"]
+COMMANDS = ["validate", "plan", "run", "serve", "request", "convert", "init", "doctor", "schema"]
 STEPS = "  examples: {component: CsvExampleGen, with: {input_base: data}}\n"
 
 

@@ -43,6 +43,7 @@ print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
         ["models", "--help"],
         ["models", "promote", "--help"],
         ["request", "--help"],
+        ["convert", "--help"],
         ["init", "new"],
     ],
 )

@@ -65,6 +65,29 @@ def test_an_input_without_a_use_is_not_looked_for(project):
     assert "expected: one of examples.examples, more.examples" in problems
 
 
+CONVERTER = "  tflite: {component: TFLiteConverter, with: {modes: [float32]}}\n"
+PUSHES_FLATBUFFERS = "  devices: {component: Pusher, with: {destination: {tflite_directory: out}}}\n"
+
+
+def test_the_destination_decides_which_model_is_pushed(project):
+    graph = project.graph(DATA + trainer() + EVALUATOR + CONVERTER + PUSHER + PUSHES_FLATBUFFERS)
+    wires = {name: {key: str(w[0]) for key, w in graph.steps[name].inputs.items()} for name in ("pusher", "devices")}
+    assert wires == {
+        "pusher": {"model": "trainer.model", "model_blessing": "evaluator.blessing"},
+        "devices": {"tflite_model": "tflite.tflite_model", "model_blessing": "evaluator.blessing"},
+    }
+
+
+def test_an_optional_input_that_the_parameters_need(project):
+    nothing = project.problems(DATA + trainer() + PUSHES_FLATBUFFERS)
+    assert "nothing feeds input 'tflite_model' (TFLiteModel) of step 'devices' (Pusher)" in nothing
+    assert "next: add a step that gives TFLiteModel: TFLiteConverter" in nothing
+    unwired = PUSHES_FLATBUFFERS.replace("with:", "inputs: {tflite_model: []}, with:")
+    text = project.problems(DATA + trainer() + CONVERTER + unwired)
+    assert "input 'tflite_model' of step 'devices' cannot be left unwired" in text
+    assert "nothing feeds input 'model' (Model) of step 'pusher' (Pusher)" in project.problems(DATA + PUSHER)
+
+
 def test_two_producers_are_an_error_that_lists_them(project):
     text = project.problems(DATA + trainer("small") + trainer("large") + EVALUATOR)
     assert "input 'model' (Model) of step 'evaluator' could come from 2 outputs" in text

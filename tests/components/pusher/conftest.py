@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from penstock.components.pusher.flatbuffers import Flatbuffer
 from penstock.components.pusher.gate import GateReport
 
 FILES = {
@@ -44,6 +45,38 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     monkeypatch.setattr("penstock.components.pusher.push.pass_gate", pass_gate)
     return asked
+
+
+@pytest.fixture
+def flatbuffers(tmp_path: Path) -> tuple[Flatbuffer, ...]:
+    """Two modes that look like flatbuffers, for which no TensorFlow is needed."""
+    made = []
+    for mode in ("float32", "int8"):
+        folder = tmp_path / "converted" / mode
+        folder.mkdir(parents=True)
+        (folder / "model.tflite").write_bytes(mode.encode() * 1000)
+        (folder / "report.json").write_text("{}")
+        made.append(Flatbuffer(mode, folder, blessed=True, reason="within the gate"))
+    return tuple(made)
+
+
+@pytest.fixture(scope="session")
+def flatbuffer(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A flatbuffer with the signatures ``double`` and ``half``, for any number of rows."""
+    import tensorflow as tf
+
+    class Scaler(tf.Module):  # type: ignore[misc]  # TensorFlow has no types.
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, "x")])
+        def double(self, x: Any) -> Any:
+            return {"y": x * 2.0}
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, "x")])
+        def half(self, x: Any) -> Any:
+            return {"y": x / 2.0}
+
+    folder, module = tmp_path_factory.mktemp("scaler") / "model", Scaler()
+    tf.saved_model.save(module, str(folder), signatures={"double": module.double, "half": module.half})
+    return bytes(tf.lite.TFLiteConverter.from_saved_model(str(folder)).convert())
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,15 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from penstock.components.pusher import push as pushing
+from penstock.components.pusher import push_flatbuffers as pushing_flatbuffers
 from penstock.components.pusher import rename as renaming
+from penstock.components.pusher.blessing import Verdicts
 from penstock.components.pusher.config import PusherConfig
+from penstock.components.pusher.flatbuffer_gate import FlatbufferReport
+from penstock.components.pusher.flatbuffers import Flatbuffer
 from penstock.components.pusher.gate import GateReport
 from penstock.components.pusher.push import PushRequest, push
+from penstock.components.pusher.push_flatbuffers import FlatbufferRequest, push_flatbuffers
 from penstock.errors import PenstockError
 
 Fault = Literal["none", "kill", "full disk", "moment"]
@@ -134,6 +139,7 @@ def arm(fault: Fault, at: int, pipe: int) -> None:
 
     vars(io)["open"] = opening
     vars(pushing)["pass_gate"] = lambda model, timeout: GateReport(0)
+    vars(pushing_flatbuffers)["pass_flatbuffer_gate"] = lambda version, timeout: FlatbufferReport({})
 
 
 def _attempt(order: dict[str, Any]) -> dict[str, Any]:
@@ -161,12 +167,19 @@ def _attempt(order: dict[str, Any]) -> dict[str, Any]:
 
 def _push(order: dict[str, Any]) -> dict[str, Any]:
     config = PusherConfig.model_validate(order["config"])
+    model = Path(order["model"])
     try:
-        return {"error": None, "version": push(PushRequest(Path(order["model"]), config)).version}
+        if config.destination.flatbuffers:
+            modes = sorted(model.iterdir())
+            flatbuffers = tuple(Flatbuffer(mode.name, mode, blessed=True, reason="within the gate") for mode in modes)
+            result = push_flatbuffers(FlatbufferRequest(flatbuffers, config, Verdicts()))
+        else:
+            result = push(PushRequest(model, config))
     except PenstockError as error:
         return {"error": str(error), "version": None}
     except BaseException as error:  # noqa: BLE001  Whatever ends a child is the parent's to judge.
         return {"error": f"not told: {error!r}", "version": None}
+    return {"error": None, "version": result.version}
 
 
 class Forks:
@@ -179,7 +192,7 @@ class Forks:
         """Push once.
 
         Args:
-            model: The SavedModel.
+            model: The SavedModel, or a folder with a folder of each mode's flatbuffer.
             config: A :class:`PusherConfig` as plain data.
             fault: How to end it.
             at: The point at which to end it, from 0, or the microseconds after which.

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from penstock.components.pusher.config import Destination, PusherConfig
+from penstock.components.pusher.flatbuffer_gate import FlatbufferReport
+from penstock.components.pusher.flatbuffers import Flatbuffer
 from penstock.components.pusher.gate import GateReport, ask
 from penstock.errors import ArtifactError
 from penstock.serving.manifest import verify
@@ -45,7 +47,11 @@ def _examples(artifacts: Any, folder: Path) -> Any:
     return examples
 
 
-pytestmark = pytest.mark.usefixtures("gate")
+@pytest.fixture(autouse=True)
+def _gates(gate: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every model and every flatbuffer through its gate."""
+    passed = "penstock.components.pusher.push_flatbuffers.pass_flatbuffer_gate"
+    monkeypatch.setattr(passed, lambda version, timeout: FlatbufferReport({}))
 
 
 def test_do_pushes_a_blessed_model_and_records_it(artifacts: Any, model: Path, base: Path):
@@ -97,6 +103,30 @@ def test_do_names_the_splits_that_there_are(artifacts: Any, saved_model: Path, b
     assert not base.exists()
 
 
+def test_do_pushes_the_flatbuffers_that_are_blessed(artifacts: Any, flatbuffers: tuple[Flatbuffer, ...], base: Path):
+    from penstock.components.artifacts import TFLiteModel
+    from penstock.components.pusher.executor import Executor
+
+    blessing, pushed_model, converted = artifacts.ModelBlessing(), artifacts.PushedModel(), []
+    blessing.set_int_custom_property("blessed", 1)
+    for number, flatbuffer in enumerate(flatbuffers):
+        artifact = TFLiteModel()
+        artifact.uri, artifact.mode = str(flatbuffer.folder), flatbuffer.mode
+        artifact.blessed, artifact.reason = number, f"number {number}"
+        converted.append(artifact)
+    config = PusherConfig(destination=Destination(tflite_directory=str(base)))
+    inputs = {"tflite_model": converted, "model_blessing": [blessing]}
+    Executor().Do(inputs, {"pushed_model": [pushed_model]}, {"config": config.model_dump_json()})
+    reason = (
+        "blessed by the Evaluator and the TFLiteConverter, published as version 1: int8; left out: float32: number 0"
+    )
+    assert pushed_model.get_string_custom_property("reason") == reason
+    assert pushed_model.get_string_custom_property("modes") == "int8"
+    assert pushed_model.get_string_custom_property("pushed_destination") == str(base / "1")
+    assert pushed_model.get_string_custom_property("model_name") == "digits"
+    verify(base / "1")
+
+
 def test_the_component_carries_its_config_as_one_json_string(artifacts: Any):
     from tfx.types import channel_utils
 
@@ -113,3 +143,12 @@ def test_the_component_carries_its_config_as_one_json_string(artifacts: Any):
     assert sorted(pusher.inputs) == ["model", "model_blessing"]
     assert pusher.outputs["pushed_model"].type is artifacts.PushedModel
     assert pusher.type == "penstock.components.pusher.component.Pusher"
+
+
+@pytest.mark.parametrize(("place", "needed"), [("directory", "model"), ("tflite_directory", "tflite_model")])
+def test_the_component_needs_what_it_pushes(place: str, needed: str):
+    from penstock.components.pusher.component import Pusher
+
+    config = PusherConfig.model_validate({"destination": {place: "/serving"}})
+    with pytest.raises(ValueError, match=f"input '{needed}' is needed for destination /serving"):
+        Pusher(config=config)

@@ -42,13 +42,22 @@ def test_a_wrong_version_is_refused(version: object, message: str):
         ({"directory": "gs://bucket/digits"}, "an object store cannot rename, so its server must not poll it: add"),
         ({"directory": "d", "config": "gs://bucket/models.config"}, "`config` must be a local file, not a URL"),
         ({"directory": ""}, "String should have at least 1 character"),
-        ({}, "give either `directory` or `tf_serving`"),
+        ({}, "give one of `directory`, `tf_serving` and `tflite_directory`"),
         (
             {"directory": "d", "tf_serving": {"base_path": "d", "grpc": "h:1"}},
-            "give either `directory` or `tf_serving`",
+            "give one of `directory`, `tf_serving` and `tflite_directory`",
         ),
         ({"tf_serving": {"base_path": "d", "grpc": "h"}}, "must be host:port, such as localhost:8500; received 'h'"),
         ({"directory": "d", "folder": "e"}, "Extra inputs are not permitted"),
+        ({"directory": "d", "tflite_directory": "e"}, "give one of `directory`, `tf_serving` and `tflite_directory`"),
+        (
+            {"tflite_directory": "d", "config": "models.config"},
+            "`config` is a model server's, and none reads the flatbuffers of `tflite_directory`",
+        ),
+        (
+            {"tflite_directory": "gs://bucket/digits"},
+            "`tflite_directory` must be a folder: an object store cannot rename, so devices could fetch half a version",
+        ),
     ],
 )
 def test_a_wrong_destination_is_refused(destination: dict[str, object], message: str):
@@ -96,6 +105,30 @@ def test_a_wrong_value_is_refused(values: dict[str, object], message: str):
         _config(**values)
 
 
+@pytest.mark.parametrize(
+    ("values", "given"),
+    [
+        ({"model_name": "digits"}, "`model_name`"),
+        ({"labels": {"stable": "this"}}, "`labels`"),
+        ({"warmup": {"rows": 3}}, "`warmup`"),
+        ({"batching": {"max_batch_size": 8}, "wait_until_available": "9s"}, "`batching`, `wait_until_available`"),
+    ],
+)
+def test_flatbuffers_have_no_server_to_speak_to(values: dict[str, object], given: str):
+    message = (
+        f"Value error, no model server reads the flatbuffers of `tflite_directory`; leave out {given}, or push the "
+        "SavedModel to a `directory` by another step"
+    )
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        _config(destination={"tflite_directory": "serving/digits"}, **values)
+
+
+def test_what_flatbuffers_have_in_common_with_other_models():
+    values = {"version": 7, "keep_versions": 2, "gate_timeout": "30s", "require_blessing": True}
+    made = _config(destination={"tflite_directory": "serving/digits"}, **values)
+    assert made.model_dump(include=set(values)) == values
+
+
 def test_the_name_is_the_base_paths_unless_it_is_given():
     assert _config().name == "digits"
     assert _config(model_name="mnist").name == "mnist"
@@ -111,8 +144,16 @@ def test_a_config_file_is_kept_only_where_something_asks_for_it(monkeypatch: pyt
 
 
 def test_rows_are_wired_only_for_warm_up():
-    assert _config().unused_inputs() == {"examples"}
-    assert _config(warmup={}).unused_inputs() == frozenset()
+    assert _config().unused_inputs() == {"examples", "tflite_model"}
+    assert _config(warmup={}).unused_inputs() == {"tflite_model"}
+
+
+def test_the_destination_decides_what_is_pushed():
+    flatbuffers = _config(destination={"tflite_directory": "serving/digits-tflite"})
+    assert flatbuffers.needed_inputs() == {"tflite_model"}
+    assert flatbuffers.unused_inputs() == {"examples", "model"}
+    assert _config().needed_inputs() == {"model"}
+    assert (flatbuffers.name, flatbuffers.config_file) == ("digits-tflite", None)
 
 
 def test_a_whole_config_survives_the_way_through_json():

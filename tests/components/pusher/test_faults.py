@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from penstock.components.pusher.flatbuffers import Flatbuffer
 from penstock.serving.manifest import verify
 from penstock.serving.versions import versions
 from tests.components.pusher.faults import Forks, forks
@@ -52,6 +53,29 @@ def test_no_point_shows_half_a_version(forking: Forks, saved_model: Path, base: 
     assert reader.loaded >= set(versions(base))
     if fault == "full disk":
         assert [child.name for child in base.iterdir() if child.name.startswith(".staging-")] == []
+
+
+@pytest.mark.parametrize("fault", ["kill", "full disk"])
+def test_no_point_shows_half_a_version_of_flatbuffers(
+    forking: Forks, flatbuffers: tuple[Flatbuffer, ...], base: Path, fault: Any
+):
+    config = {"destination": {"tflite_directory": str(base)}, "keep_versions": 2}
+    folder = flatbuffers[0].folder.parent
+    for _ in range(3):
+        assert forking.push(folder, config).version
+    ended = 0
+    for at in range(1000):
+        outcome = forking.push(folder, config, fault, at)
+        for name in versions(base).values():
+            verify(base / name)
+        if outcome.killed or outcome.error is not None:
+            ended += 1
+            assert outcome.killed == (fault == "kill"), outcome
+            assert outcome.error is None or "No space left on device" in outcome.error
+            assert forking.push(folder, config).version, "the next push must not suffer"
+        if outcome.points <= at:
+            break
+    assert ended > 15
 
 
 def test_of_16_processes_one_wins_each_version_and_the_others_are_told(saved_model: Path, base: Path):

@@ -97,7 +97,7 @@ def test_the_clean_process_ends_with_the_one_that_waits_for_it(tmp_path: Path):
     code = (
         "import os, signal, subprocess, sys\n"
         "child = subprocess.Popen([sys.executable, '-c',"
-        "'import os; from penstock.components.pusher.gate import _end_with_parent;"
+        "'import os; from penstock.components.pusher.clean_process import _end_with_parent;"
         "_end_with_parent(os.getppid()); print(os.getpid(), flush=True); import time; time.sleep(600)'])\n"
         "child.wait()\n"
     )

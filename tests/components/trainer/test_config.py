@@ -165,6 +165,31 @@ def test_a_strategy_that_is_made_already() -> None:
             ),
         ),
         (
+            {"quantize_aware": True},
+            "",
+            (
+                "quantize_aware wraps layers by tensorflow-model-optimization, which knows no Keras 3; set keras: "
+                "tf_keras, or leave quantize_aware out"
+            ),
+        ),
+        (
+            {"quantize_aware": True, "keras": "tf_keras", "precision": "mixed_bfloat16"},
+            "",
+            ("quantize_aware rounds float32 values, and precision mixed_bfloat16 has none; leave one of the two out"),
+        ),
+        (
+            {
+                "quantize_aware": True,
+                "keras": "tf_keras",
+                "strategy": {"name": "parameter_server", "partitioner": {"name": "fixed", "shards": 2}},
+            },
+            "",
+            (
+                "quantize_aware measures the range of whole variables, and strategy.partitioner splits them; leave one "
+                "of the two out"
+            ),
+        ),
+        (
             {"runtime": {"gpu_memory": {"growth": True, "limit": 1000}}},
             "runtime.gpu_memory",
             "give growth or limit, not both; received growth and limit 1000",
@@ -196,6 +221,7 @@ def test_options_that_exclude_each_other(options: dict[str, object], place: str,
         {"runtime": {"gpu_memory": {"limit": 1000}, "logical_devices": {"gpu": 2}}},
         {"tensorboard": {"profile_steps": [20, 20]}},
         {"warm_start": {"from": "latest_blessed"}},
+        {"keras": "tf_keras", "quantize_aware": True, "strategy": "parameter_server"},
     ],
 )
 def test_options_that_go_together(options: dict[str, object]) -> None:

@@ -43,11 +43,13 @@ def report(**changes: Any) -> TrainingReport:
     course: dict[str, Any] = {"epochs": 3, "steps": 48, "final_metrics": {"loss": 0.25, "accuracy": 0.5}}
     given: dict[str, Any] = {
         "model_fn": "digits.model.build",
+        "label": "digit",
         "parameters": 4810,
         "hparams": {"units": 64, "rate": 0.1},
         "seed": 7,
         "keras": "keras",
         "precision": "float32",
+        "quantize_aware": False,
         "strategy": {"name": "mirrored", "devices": ["cpu:0", "cpu:1"], "cross_device_ops": "auto"},
         "workers": 1,
         "replicas": 2,
@@ -137,7 +139,9 @@ def test_properties_of_the_model() -> None:
         "replicas": 2,
         "global_batch_size": 128,
         "precision": "float32",
+        "quantize_aware": 0,
         "keras": "keras",
+        "label": "digit",
         "keras_version": "3.15.1",
         "tensorflow_version": "2.21.0",
         "penstock_version": "0.1.0",
@@ -202,6 +206,12 @@ def test_library_versions(keras: str) -> None:
         keras: metadata.version(keras),
         "tfx": metadata.version("tfx"),
     }
+
+
+def test_the_library_of_a_quantization_aware_training_has_its_version_too() -> None:
+    package = "tensorflow-model-optimization"
+    found = library_versions("tf_keras", quantize_aware=True)
+    assert found == {**library_versions("tf_keras"), package: metadata.version(package)}
 
 
 def test_a_library_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:

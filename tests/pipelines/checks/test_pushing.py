@@ -47,3 +47,27 @@ def test_warm_up_takes_raw_rows(project):
 def test_warm_up_with_raw_rows(project):
     graph = project.graph(_steps("{examples: examples.examples}"))
     assert list(map(str, graph.steps["pusher"].inputs["examples"])) == ["examples.examples"]
+
+
+CONVERTER = "  tflite: {component: TFLiteConverter, with: {modes: [float32]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("destination", "other", "needed", "wire"),
+    [
+        ("tflite_directory", "model", "tflite_model", "trainer.model"),
+        ("directory", "tflite_model", "model", "tflite.tflite_model"),
+    ],
+)
+def test_what_the_destination_does_not_take(project, destination, other, needed, wire):
+    step = (
+        f"  pusher: {{component: Pusher, inputs: {{{other}: {wire}}}, with: {{destination: {{{destination}: out}}}}}}\n"
+    )
+    column = step.index(f"{other}:") + 1
+    text = project.problems(DATA + TRAINER + CONVERTER + step)
+    assert f":{column}: step 'pusher' pushes '{needed}' to its destination, not '{other}'\n" in text
+    assert (
+        f"      received: {wire}\n"
+        f"      expected: a wire to '{needed}' alone\n"
+        "      next: destination: {directory: …} is for a SavedModel, {tflite_directory: …} for flatbuffers\n"
+    ) in text

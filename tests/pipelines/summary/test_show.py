@@ -12,6 +12,7 @@ from penstock.pipelines.progress import PlainProgress
 from penstock.pipelines.runners.local import RunResult, StepRun
 from penstock.pipelines.summary.collect import Push, Summary
 from penstock.pipelines.summary.evaluation import Evaluation
+from penstock.pipelines.summary.flatbuffers import Flatbuffer, Flatbuffers
 from penstock.pipelines.summary.samples import Sample, Samples
 from penstock.pipelines.summary.show import show
 
@@ -56,8 +57,21 @@ def summary():
                 metrics={"overall": {"auc": 0.51234}},
             )
         ],
+        flatbuffers=[
+            Flatbuffers(
+                "tflite",
+                "/runs/report.md",
+                [
+                    Flatbuffer("int8", blessed=True, reason="", size_bytes=1000, metric=None, drop=None),
+                    Flatbuffer("float32", blessed=False, reason="too large", size_bytes=4000, metric=None, drop=None),
+                ],
+            )
+        ],
         pushes=[
             Push("pusher", pushed=True, reason="blessed", version="3", path="/serving/3", there=True),
+            Push(
+                "devices", pushed=True, reason="blessed", version="1", path="/lite/1", there=True, modes="float16, int8"
+            ),
             Push("old", pushed=True, reason="blessed", version="2", path="/serving/2", there=False),
             Push("held", pushed=False, reason="not blessed by the Evaluator", version=None, path=None, there=False),
         ],
@@ -72,7 +86,9 @@ def test_what_a_run_achieved(summary):
         "Anomalies, validator (eval)\n  color: new value",
         "  overall: auc 0.5123",
         "  not blessed:\n    auc on overall: 0.5, and so on",
+        "Flatbuffers, tflite: blessed int8 1 kB\n  not float32: too large\n  /runs/report.md",
         "Pushed version 3 to /serving/3",
+        "Pushed version 1 (float16, int8) to /lite/1",
         "Version 2 is no longer at /serving/2; --from old pushes again",
         "Not pushed, held: not blessed by the Evaluator",
         "  ✓ predicted 7, true label 7  (98.0%)",

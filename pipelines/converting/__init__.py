@@ -1,0 +1,1 @@
+"""``penstock convert``: a SavedModel to flatbuffers without a pipeline, and what is in a flatbuffer."""
