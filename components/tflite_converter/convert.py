@@ -86,7 +86,9 @@ def convert(request: ConvertRequest) -> Conversion:
         baseline=measured.baseline,
         latency=measured.latency,
         unfolded=unfolded,
-        results=tuple(_result(mode, found, measured, config, float_inputs) for mode, found in converted.items()),
+        results=tuple(
+            _result(mode, found, measured, config, float_inputs=float_inputs) for mode, found in converted.items()
+        ),
     )
     write_report(conversion, request.output)
     _require_blessed(conversion, config.gate.required)
@@ -149,11 +151,7 @@ def _nothing_converted(request: ConvertRequest, converted: Mapping[Mode, Candida
 
 
 def _result(
-    mode: Mode,
-    found: Candidate | Refusal,
-    measured: Measured,
-    config: TFLiteConverterConfig,
-    float_inputs: bool,  # noqa: FBT001
+    mode: Mode, found: Candidate | Refusal, measured: Measured, config: TFLiteConverterConfig, *, float_inputs: bool
 ) -> ModeResult:
     if isinstance(found, Refusal):
         hint = f" ({found.hint})" if found.hint else ""
@@ -161,7 +159,7 @@ def _result(
     figures = measured.figures[mode]
     if mode in measured.not_run:
         return ModeResult(mode, Verdict(blessed=False, reason=f"not measured: {measured.not_run[mode]}"), figures)
-    return ModeResult(mode, judge(mode, figures, config, float_inputs), figures)
+    return ModeResult(mode, judge(mode, figures, config, float_inputs=float_inputs), figures)
 
 
 def _require_blessed(conversion: Conversion, required: Sequence[Mode]) -> None:

@@ -12,7 +12,7 @@ from penstock.components.tflite_converter.words import bytes_text, drop_text, th
 _OPS_SHOWN = 3
 
 
-def judge(mode: Mode, figures: Figures, config: TFLiteConverterConfig, float_inputs: bool) -> Verdict:  # noqa: FBT001
+def judge(mode: Mode, figures: Figures, config: TFLiteConverterConfig, *, float_inputs: bool) -> Verdict:
     """Return whether a flatbuffer is what its mode says and within the limits.
 
     Args:
@@ -21,18 +21,16 @@ def judge(mode: Mode, figures: Figures, config: TFLiteConverterConfig, float_inp
         config: The limits.
         float_inputs: Whether the SavedModel takes real numbers; integers are the same in every mode.
     """
-    objections = [*_impurities(mode, figures.inspection, config, float_inputs), *_excesses(mode, figures, config)]
+    objections = [
+        *_impurities(mode, figures.inspection, config, float_inputs=float_inputs),
+        *_excesses(mode, figures, config),
+    ]
     if objections:
         return Verdict(blessed=False, reason="; ".join(objections))
     return Verdict(blessed=True, reason=f"within tolerance: {', '.join(_merits(figures, config))}")
 
 
-def _impurities(
-    mode: Mode,
-    found: Inspection,
-    config: TFLiteConverterConfig,
-    float_inputs: bool,  # noqa: FBT001
-) -> Iterator[str]:
+def _impurities(mode: Mode, found: Inspection, config: TFLiteConverterConfig, *, float_inputs: bool) -> Iterator[str]:
     """Yield in which respects an integer model is none."""
     if mode not in INTEGER:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from penstock.serving.errors import Code, ServingError
@@ -29,8 +30,6 @@ def predict(servable: Model, request: Any, *, as_content: bool = False) -> Any:
     Raises:
         ServingError: No such signature, inputs or outputs it has not, or the model could not compute the answer.
     """
-    from tensorflow_serving.apis import predict_pb2
-
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = servable.signatures.get(name)
     if signature is None:
@@ -38,11 +37,19 @@ def predict(servable: Model, request: Any, *, as_content: bool = False) -> Any:
     inputs = _inputs(signature, request.inputs)
     wanted = _outputs(signature, request.output_filter)
     answer = servable.run(name, inputs, wanted)
-    response = predict_pb2.PredictResponse()
+    response = _response_type()()
     write_spec(response.model_spec, servable, request.model_spec)
     for alias in wanted:
         fill(response.outputs[alias], answer[alias], as_content=as_content)
     return response
+
+
+@cache
+def _response_type() -> Any:
+    # An import that has long been made still costs a microsecond each time.
+    from tensorflow_serving.apis import predict_pb2
+
+    return predict_pb2.PredictResponse
 
 
 def unsent(request: Any) -> int:

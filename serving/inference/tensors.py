@@ -22,7 +22,7 @@ _STRING_BYTES = 24
 """What TensorFlow keeps for a string besides its bytes."""
 
 _MANY = 64
-"""Values from which copying the packed bytes beats reading number by number."""
+"""Values from which copying the packed bytes out of a message beats reading them number by number."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def fill(proto: Any, array: Array, *, as_content: bool = False) -> None:
         add(size=size)
     if as_content and number != STRING:
         proto.tensor_content = array.tobytes()
-    elif kind.tag and array.size >= _MANY:
+    elif kind.tag:
         data = array.tobytes()
         proto.MergeFromString(bytes((kind.tag, *_varint(len(data)))) + data)
     else:

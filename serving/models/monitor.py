@@ -47,7 +47,7 @@ class Monitor:
         return event is not None and event.status.state is State.AVAILABLE
 
     def outcomes(self, names: Iterable[str], since: int) -> dict[str, VersionStatus] | None:
-        """Return, once every model has one, a version of each that is available or ended.
+        """Return, once every model has one, a version of each that is available or failed.
 
         Args:
             names: The models.
@@ -59,9 +59,15 @@ class Monitor:
 
     def _outcome(self, name: str, since: int) -> VersionStatus | None:
         for _, event in sorted(self._models.get(name, {}).items(), reverse=True):
-            if event.number > since and event.status.state in (State.AVAILABLE, State.END):
+            if event.number > since and _is_outcome(event.status):
                 return event.status
         return None
+
+
+def _is_outcome(status: VersionStatus) -> bool:
+    # What ended for another reason than a failure is not wanted any more: a newer version is, or one will be.
+    failed = status.state is State.END and status.code not in (Code.OK, Code.CANCELLED)
+    return failed or status.state is State.AVAILABLE
 
 
 def unavailable(outcomes: dict[str, VersionStatus], noun: str) -> ServingError | None:
@@ -70,9 +76,7 @@ def unavailable(outcomes: dict[str, VersionStatus], noun: str) -> ServingError |
     if not failed:
         return None
     parts = [
-        f"{{{{name: {name} version: {status.version}}}"
-        + (f" due to error: {status.code.name}: {status.message}" if status.code else "")
-        + "}, "
+        f"{{{{name: {name} version: {status.version}}} due to error: {status.code.name}: {status.message}}}, "
         for name, status in failed
     ]
     return ServingError(Code.UNKNOWN, f"{len(failed)} {noun}(s) did not become available: {{{''.join(parts)}}}")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -76,7 +76,7 @@ class RestApp:
         elif scope["type"] == "http":
             reply = await self._reply(scope, receive)
             if reply is not None:
-                await _send(send, reply, _CORS if self._limits.cors and reply.content_type == JSON else [])
+                await _send(send, reply, self._headers(scope, reply))
 
     def close(self) -> None:
         """Take no more requests. Those that are worked on are finished."""
@@ -89,6 +89,14 @@ class RestApp:
             if phase == "lifespan.shutdown":
                 self.close()
                 return
+
+    def _headers(self, scope: Message, reply: Reply) -> Headers:
+        """Return the headers of a reply besides what says how to read it."""
+        found = _CORS if self._limits.cors and reply.content_type == JSON else []
+        if reply.status != 200 and any(name == b"expect" for name, _ in scope["headers"]):
+            # Who asked first whether to send a body, and is refused, may send it now or not: what comes is unclear.
+            return [*found, (b"connection", b"close")]
+        return found
 
     async def _reply(self, scope: Message, receive: Receive) -> Reply | None:
         """Return the reply; None if the client has gone."""
@@ -119,8 +127,6 @@ class RestApp:
         except ServingError as error:
             code, reply = error.code, failure(error)
         if reply is not None:
-            # Whoever asks first whether to send a body may or may not send it now: what comes next is unclear.
-            reply = replace(reply, close=code != Code.OK and b"expect" in headers)
             self._metrics.request(model, api, "REST", perf_counter() - start, code)
         return reply
 
@@ -183,7 +189,6 @@ async def _send(send: Send, reply: Reply, extra: Headers) -> None:
         (b"content-type", reply.content_type.encode()),
         (b"content-length", str(len(reply.body)).encode()),
         *extra,
-        *([(b"connection", b"close")] if reply.close else []),
     ]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})

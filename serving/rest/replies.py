@@ -43,13 +43,11 @@ class Reply:
         status: HTTP status.
         body: Its text.
         content_type: Of the text.
-        close: Whether the connection ends with it.
     """
 
     status: int
     body: bytes
     content_type: str = JSON
-    close: bool = False
 
 
 def failure(error: ServingError) -> Reply:

@@ -9,7 +9,7 @@ from tests.components.tflite_converter.made import figures, inspection, op
 
 
 def verdict(mode, found, *, float_inputs=True, **config):
-    return judge(mode, found, TFLiteConverterConfig.model_validate(config), float_inputs)
+    return judge(mode, found, TFLiteConverterConfig.model_validate(config), float_inputs=float_inputs)
 
 
 def test_without_limits_what_is_right_is_blessed():

@@ -101,7 +101,8 @@ class TestReloads:
     ):
         base = make(tmp_path / "m")
         waiting = start(_entry(base, *asked))
-        start(_entry(base, *then))
+        # It has looked before there is anything to be seen.
+        start(_entry(base, *then)).result(PATIENCE)
         if ends:
             assert _error(waiting) == (Code.ABORTED, "Another config was loaded before m became available")
         else:
@@ -114,6 +115,18 @@ class TestReloads:
         make(tmp_path / "elsewhere", 1)
         start(ModelEntry("m", str(tmp_path / "elsewhere")))
         assert _error(waiting)[0] is Code.ABORTED
+
+    def test_a_version_that_a_newer_one_replaces_before_it_is_loaded_is_no_failure(
+        self, manager: ModelManager, loader: FakeLoader, start: Callable[..., Future[None]], tmp_path: Path
+    ):
+        base = make(tmp_path / "m", 1)
+        with loader.held("m", 1) as begun:
+            waiting = start(_entry(base))
+            assert begun()
+            make(base, 2)
+            manager.poll()
+            waiting.result(PATIENCE)
+        wait_for(manager, "m", v1="END", v2="AVAILABLE")
 
     def test_the_same_config_again_waits_for_nothing_and_ends_nothing(
         self, manager: ModelManager, start: Callable[..., Future[None]], tmp_path: Path

@@ -158,12 +158,16 @@ def test_a_body_that_is_too_large(client: Client, chunks: tuple[bytes, ...]) -> 
     assert 'model_name="m",status="RESOURCE_EXHAUSTED"' in client.metrics.page()
 
 
-@pytest.mark.parametrize(("body", "connection"), [(_BODY, None), (b"{", "close"), (b" " * 101, "close")])
+@pytest.mark.parametrize(
+    ("path", "body", "connection"),
+    [(_PREDICT, _BODY, None), (_PREDICT, b"{", "close"), (_PREDICT, b" " * 101, "close"), ("/x", b"{}", "close")],
+)
 def test_a_refusal_ends_the_connection_of_who_asked_whether_to_send_a_body(
-    client: Client, body: bytes, connection: str | None
+    client: Client, path: str, body: bytes, connection: str | None
 ) -> None:
-    _, headers, _ = client.ask("POST", _PREDICT, body, headers={"expect": "100-continue"})
+    _, headers, _ = client.ask("POST", path, body, headers={"expect": "100-continue"})
     assert headers.get("connection") == connection
+    assert "connection" not in client.ask("POST", path, body)[1]
 
 
 def test_a_client_that_has_gone(client: Client) -> None:
