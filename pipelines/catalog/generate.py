@@ -26,6 +26,7 @@ SHORT_NAMES = {
     "Trainer": "penstock.components.trainer.component.Trainer",
     "TFLiteConverter": "penstock.components.tflite_converter.component.TFLiteConverter",
     "Pusher": "penstock.components.pusher.component.Pusher",
+    "BatchInference": "penstock.components.batch_inference.component.BatchInference",
 }
 BY_PATH = [
     f"tfx.components.{name}" for name in ("DistributionValidator", "ExampleDiff", "InfraValidator", "Pusher", "Trainer")

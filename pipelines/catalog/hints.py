@@ -43,6 +43,9 @@ WIRING_OF: Mapping[tuple[str, str], Wiring] = {
     # A served or converted model is asked with raw rows.
     ("Pusher", "examples"): "same_key",
     ("TFLiteConverter", "examples"): "same_key",
+    ("BatchInference", "examples"): "same_key",
+    # Which of the models is asked is chosen: the one of this run, or one that was pushed.
+    ("BatchInference", "pushed_model"): "explicit",
 }
 
 # A baseline comes from an earlier run; a model to start from is chosen, not found.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from penstock.pipelines.checks import converting, data, evaluation, labels, pushing, training
+from penstock.pipelines.checks import converting, data, evaluation, inference, labels, pushing, training
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.graph import Graph
 
@@ -26,5 +26,7 @@ RULES: tuple[Rule, ...] = (
     labels.raw_examples_go_to_examples,
     pushing.warm_up_has_raw_rows,
     pushing.wired_inputs_are_pushed,
+    inference.inference_has_a_model_and_rows,
+    inference.inference_reads_raw_rows,
     training.warm_start_has_a_model,
 )

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from penstock.errors import EnvironmentProblem, PenstockError
-from penstock.pipelines.cli import convert, doctor, init, models, plan, request, run, schema, serve, validate
+from penstock.pipelines.cli import convert, doctor, infer, init, models, plan, request, run, schema, serve, validate
 from penstock.version import __version__
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ for command in (
     serve.serve,
     request.request,
     convert.convert,
+    infer.infer,
     init.init,
     doctor.doctor,
     schema.schema,

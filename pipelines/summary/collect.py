@@ -31,12 +31,26 @@ class Push:
 
 
 @dataclass(frozen=True)
+class Predictions:
+    """What a batch inference wrote; ``reason`` says why nothing, where that is so."""
+
+    step: str
+    scored: bool
+    reason: str
+    rows: int
+    errors: int
+    path: str
+    model: str
+
+
+@dataclass(frozen=True)
 class Summary:
     """What a run achieved; empty parts are parts that the pipeline does not have."""
 
     evaluations: list[Evaluation] = field(default_factory=list)
     flatbuffers: list[Flatbuffers] = field(default_factory=list)
     pushes: list[Push] = field(default_factory=list)
+    predictions: list[Predictions] = field(default_factory=list)
     samples: Samples | None = None
     anomalies: dict[str, list[str]] = field(default_factory=dict)
 
@@ -74,6 +88,11 @@ def summarize(graph: Graph, run_id: str) -> Summary:
         evaluations=evaluations,
         flatbuffers=flatbuffers,
         pushes=pushes,
+        predictions=[
+            _predictions(step.name, artifact)
+            for step in graph.of_type("BatchInference")
+            for artifact in outputs[step.name].get("predictions", [])
+        ],
         samples=_samples(graph, outputs, pushes),
         anomalies={
             f"{step.name} ({split})": found
@@ -96,6 +115,20 @@ def _push(step: str, artifact: Artifact) -> Push:
         path=str(path) if path is not None else None,
         there=path is not None and Path(str(path)).is_dir(),
         modes=str(properties["modes"]) if "modes" in properties else None,
+    )
+
+
+def _predictions(step: str, artifact: Artifact) -> Predictions:
+    properties = artifact.properties
+    version, digest = properties.get("model_version"), str(properties.get("model_digest", ""))
+    return Predictions(
+        step=step,
+        scored=properties.get("scored") == 1,
+        reason=str(properties.get("reason", "")),
+        rows=int(properties.get("rows", 0)),
+        errors=int(properties.get("errors", 0)),
+        path=artifact.uri,
+        model=f"version {version} of {properties.get('model_name')}" if version is not None else f"model {digest[:12]}",
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from penstock.pipelines.runners.local import RunResult, StepRun
-    from penstock.pipelines.summary.collect import Push, Summary
+    from penstock.pipelines.summary.collect import Predictions, Push, Summary
     from penstock.pipelines.summary.evaluation import Evaluation
     from penstock.pipelines.summary.samples import Samples
 
@@ -81,6 +81,8 @@ def _achieved(summary: Summary) -> Iterator[str]:
         yield from flatbuffer_lines(flatbuffers, shown_path(flatbuffers.report))
     for push in summary.pushes:
         yield from _push(push)
+    for predictions in summary.predictions:
+        yield from _predictions(predictions)
     if summary.samples:
         yield from _samples(summary.samples)
 
@@ -108,6 +110,16 @@ def _push(push: Push) -> Iterator[str]:
         yield f"\nPushed version {push.version}{what} to {shown_path(push.path)}"
     else:
         yield f"\nVersion {push.version} is no longer at {shown_path(push.path)}; --from {push.step} pushes again"
+
+
+def _predictions(predictions: Predictions) -> Iterator[str]:
+    if not predictions.scored:
+        yield f"\nNothing scored, {predictions.step}: {predictions.reason}"
+        return
+    yield (
+        f"\nScored {predictions.rows:,} rows with {predictions.model}, {predictions.errors:,} errors: "
+        f"{shown_path(predictions.path)}"
+    )
 
 
 def _samples(samples: Samples) -> Iterator[str]:

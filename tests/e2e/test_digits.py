@@ -11,7 +11,7 @@ from penstock.metadata import Store
 from penstock.serving.saved_model import read_signatures
 from tests.e2e.conftest import penstock, run, states
 
-STEPS = ["examples", "statistics", "schema", "validator", "transform", "trainer", "evaluator", "pusher"]
+STEPS = ["examples", "statistics", "schema", "validator", "transform", "trainer", "evaluator", "pusher", "predictions"]
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,29 @@ def test_the_pushed_model_is_there_and_answers(first, digits):
     assert sum(row["predicted"] == row["label"] for row in rows) >= 4
 
 
+def test_the_held_out_rows_are_scored(first, digits):
+    (predictions,) = first["summary"]["predictions"]
+    assert (predictions["scored"], predictions["rows"], predictions["errors"]) == (True, 360, 0)
+    (file,) = Path(predictions["path"]).glob("prediction.results-*.jsonl")
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    right = sum(row["outputs"].index(max(row["outputs"])) == row["label"] for row in rows)
+    (evaluation,) = first["summary"]["evaluations"]
+    assert right / len(rows) == pytest.approx(evaluation["metrics"]["overall"]["sparse_categorical_accuracy"])
+
+
+def test_the_latest_pushed_model_scores(first, digits, options):
+    files = f"steps.predictions.with.input.files={digits / 'data'}/eval-*"
+    report = run("configs/digits-inference.yaml", "--set", f"root={digits / 'root'}", "--set", files)
+    assert states(report) == {"latest": "ran", "predictions": "ran"}
+    (predictions,) = report["summary"]["predictions"]
+    assert (predictions["model"], predictions["rows"]) == ("version 1 of digits", 360)
+    manifest = json.loads(Path(predictions["path"], "prediction.manifest.json").read_text())
+    assert manifest["model"]["path"] == str(digits / "root/serving/digits/1")
+    store = Store(digits / "root/metadata.sqlite", "digits")
+    (artifact,) = store.outputs(report["run"], "predictions")["predictions"]
+    assert artifact.properties["model_digest"] == manifest["model"]["digest"]
+
+
 def test_logs_hold_what_the_terminal_does_not(first):
     logs = Path(first["logs"])
     assert {f"{step}.log" for step in STEPS} <= {path.name for path in logs.iterdir()}
@@ -86,7 +109,7 @@ def test_the_plan_says_what_a_change_means(first, options):
 def test_from_a_step_on_reuses_what_comes_before_and_a_missed_threshold_pushes_nothing(first, options, digits):
     report = run("configs/digits.yaml", *options, "--from", "evaluator", "--set", "vars.accuracy=0.9999")
     before = dict.fromkeys(STEPS[:6], "reused")
-    assert states(report) == {**before, "evaluator": "ran", "pusher": "ran"}
+    assert states(report) == {**before, "evaluator": "ran", "pusher": "ran", "predictions": "ran"}
     (evaluation,) = report["summary"]["evaluations"]
     assert evaluation["blessed"] is False
     assert "sparse_categorical_accuracy on overall" in evaluation["reasons"][0]
@@ -94,6 +117,8 @@ def test_from_a_step_on_reuses_what_comes_before_and_a_missed_threshold_pushes_n
     (push,) = report["summary"]["pushes"]
     assert (push["pushed"], push["version"]) == (False, None)
     assert "not blessed" in push["reason"]
+    (predictions,) = report["summary"]["predictions"]
+    assert (predictions["scored"], predictions["reason"]) == (False, "the model is not blessed")
     assert [path.name for path in (digits / "root/serving/digits").iterdir() if path.name.isdigit()] == ["1"]
 
 

@@ -44,6 +44,7 @@ print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
         ["models", "promote", "--help"],
         ["request", "--help"],
         ["convert", "--help"],
+        ["infer", "--help"],
         ["init", "new"],
     ],
 )

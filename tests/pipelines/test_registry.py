@@ -33,8 +33,9 @@ def registry(project):
 def test_short_names_of_the_language():
     names = {name for name in built_in() if "." not in name}
     assert names == {
-        "BulkInferrer", "CsvExampleGen", "Evaluator", "ExampleValidator", "ImportExampleGen", "ImportSchemaGen",
-        "Pusher", "Resolver", "SchemaGen", "StatisticsGen", "TFLiteConverter", "Trainer", "Transform", "Tuner",
+        "BatchInference", "BulkInferrer", "CsvExampleGen", "Evaluator", "ExampleValidator", "ImportExampleGen",
+        "ImportSchemaGen", "Pusher", "Resolver", "SchemaGen", "StatisticsGen", "TFLiteConverter", "Trainer",
+        "Transform", "Tuner",
     }  # fmt: skip
 
 

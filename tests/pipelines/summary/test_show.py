@@ -10,7 +10,7 @@ from penstock.errors import ArtifactError
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.progress import PlainProgress
 from penstock.pipelines.runners.local import RunResult, StepRun
-from penstock.pipelines.summary.collect import Push, Summary
+from penstock.pipelines.summary.collect import Predictions, Push, Summary
 from penstock.pipelines.summary.evaluation import Evaluation
 from penstock.pipelines.summary.flatbuffers import Flatbuffer, Flatbuffers
 from penstock.pipelines.summary.samples import Sample, Samples
@@ -75,6 +75,12 @@ def summary():
             Push("old", pushed=True, reason="blessed", version="2", path="/serving/2", there=False),
             Push("held", pushed=False, reason="not blessed by the Evaluator", version=None, path=None, there=False),
         ],
+        predictions=[
+            Predictions(
+                "predictions", scored=True, reason="", rows=1200, errors=3, path="/runs/7", model="version 3 of digits"
+            ),
+            Predictions("held", scored=False, reason="not blessed", rows=0, errors=0, path="/runs/8", model=""),
+        ],
         samples=Samples("/serving/3", "serving_default", [Sample("7", "7", 0.98), Sample("1", "2", None)]),
         anomalies={"validator (eval)": ["color: new value"], "validator (train)": []},
     )
@@ -91,6 +97,8 @@ def test_what_a_run_achieved(summary):
         "Pushed version 1 (float16, int8) to /lite/1",
         "Version 2 is no longer at /serving/2; --from old pushes again",
         "Not pushed, held: not blessed by the Evaluator",
+        "Scored 1,200 rows with version 3 of digits, 3 errors: /runs/7",
+        "Nothing scored, held: not blessed",
         "  ✓ predicted 7, true label 7  (98.0%)",
         "  ✗ predicted 2, true label 1",
     ):

@@ -1,0 +1,1 @@
+"""Files → blocks of rows, each format in a module of its own."""

@@ -1,0 +1,104 @@
+"""Ends a run whose worker process is gone: Beam's direct runner waits for such a one for ever.
+
+Workers leave their process id beside how far they are. One that is gone for a while has not been started again either,
+as other runners do, and no error of its own can tell of it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from penstock.components.batch_inference.shards import Shard
+from penstock.components.batch_inference.work import Work
+from penstock.errors import EnvironmentProblem
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How a run is watched.
+
+    Attributes:
+        every: Seconds between two looks.
+        longest: Seconds that a worker may be gone: a runner that starts another one has done so by then.
+    """
+
+    every: float = 2.0
+    longest: float = 20.0
+
+
+def whoami() -> dict[str, str | int]:
+    """Return what a worker leaves of itself."""
+    return {"host": socket.gethostname(), "pid": os.getpid()}
+
+
+@contextmanager
+def watched(work: Work, shards: Sequence[Shard], patience: Patience | None = None) -> Iterator[None]:
+    """Watch the workers of this machine while the block runs; for the main thread, others are not watched.
+
+    Raises:
+        EnvironmentProblem: A worker is gone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ended = threading.Event()
+    thread = threading.Thread(target=_look, args=(work, shards, patience or Patience(), ended), daemon=True)
+    before = signal.signal(signal.SIGUSR1, _raise)
+    thread.start()
+    try:
+        yield
+    except _GoneError as gone:
+        raise EnvironmentProblem(
+            "a worker process has ended in the middle",
+            where=str(gone),
+            hint="was it killed, or out of memory? lower `max_rows`, and run again: what is finished is kept",
+        ) from gone
+    finally:
+        ended.set()
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+
+
+class _GoneError(BaseException):
+    """A worker is gone; the message is the file that it was at. No ``except Exception`` of a runner may take it."""
+
+
+_gone: list[str] = []
+
+
+def _raise(_number: int, _frame: FrameType | None) -> None:
+    raise _GoneError(_gone.pop())
+
+
+def _look(work: Work, shards: Sequence[Shard], patience: Patience, ended: threading.Event) -> None:
+    missed: dict[int, float] = {}
+    while not ended.wait(patience.every):
+        gone = {shard.index: shard for shard in shards if _is_gone(work, shard.index)}
+        now = time.monotonic()
+        missed = {index: missed.get(index, now) for index in gone}
+        for index, since in missed.items():
+            if now - since >= patience.longest and not ended.is_set():
+                _gone.append(gone[index].file.path)
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+                return
+
+
+def _is_gone(work: Work, index: int) -> bool:
+    if work.report(index) is not None:
+        return False
+    progress = work.progress(index)
+    if progress is None or progress["host"] != socket.gethostname():
+        return False
+    try:
+        os.kill(progress["pid"], 0)
+    except ProcessLookupError:
+        return True
+    return False

@@ -1,0 +1,102 @@
+"""The same results under every runner that is here; nothing depends on the memory of the run's own process."""
+
+import re
+import sys
+
+import apache_beam as beam
+import pytest
+from apache_beam.metrics import MetricsFilter
+
+from penstock.components.batch_inference.beam.shards import NAMESPACE
+from penstock.components.batch_inference.infer import infer
+from penstock.errors import ArtifactError, ConfigError
+from tests.components.batch_inference.conftest import example
+
+IN_MEMORY = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
+WORKER = f"--environment_config={sys.executable} -m apache_beam.runners.worker.sdk_worker_main"
+RUNNERS = {
+    "threads": ["--runner=DirectRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=2"],
+    "processes": ["--runner=DirectRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"],
+    "portable": [
+        "--runner=PortableRunner",
+        "--job_endpoint=embed",
+        "--environment_type=beam:env:harness_subprocess_python:v1",
+        WORKER,
+    ],
+}
+
+
+@pytest.fixture
+def files(scoring):
+    for letter in "abc":
+        scoring.records(f"{letter}.tfrecord", [example(x=[float(n), 1.0 if n != 3 else -1.0]) for n in range(9)])
+    return scoring
+
+
+def _run(files, arguments, request=None):
+    pipelines = []
+
+    def make():
+        pipelines.append(Kept(argv=arguments))
+        return pipelines[0]
+
+    request = request or files.request("*.tfrecord", signature="serialized", max_error_rate=0.5)
+    return infer(request, make), pipelines[0]
+
+
+class Kept(beam.Pipeline):  # type: ignore[misc]  # Beam is untyped.
+    """A pipeline that remembers its result."""
+
+    def run(self, *arguments, **options):
+        self.kept = super().run(*arguments, **options)
+        return self.kept
+
+
+def _require_results(files, result):
+    assert (result.rows, result.results, result.errors) == (27, 24, 3)
+    assert [row["key"] for row in files.lines()] == [
+        f"{letter}.tfrecord:{n}" for letter in "abc" for n in range(9) if n != 3
+    ]
+    assert [(row["file"], row["row"]) for row in files.errors()] == [
+        (str(files.folder / f"{letter}.tfrecord"), 3) for letter in "abc"
+    ]
+
+
+def test_in_memory_with_metrics(files):
+    result, pipeline = _run(files, IN_MEMORY)
+    _require_results(files, result)
+    counters = pipeline.kept.metrics().query(MetricsFilter().with_namespace(NAMESPACE))["counters"]
+    counts = {counter.key.metric.name: counter.committed for counter in counters}
+    sizes = sum(path.stat().st_size for path in files.folder.glob("*.tfrecord"))
+    assert counts == {"rows": 27, "errors": 3, "bytes": sizes}
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("runner", list(RUNNERS))
+def test_under_other_runners(files, runner):
+    result, _ = _run(files, RUNNERS[runner])
+    _require_results(files, result)
+
+
+@pytest.mark.parametrize(
+    "arguments", [IN_MEMORY, pytest.param(RUNNERS["portable"], marks=pytest.mark.e2e)], ids=["in_memory", "portable"]
+)
+def test_what_a_worker_raises_arrives_as_it_was(files, arguments, tmp_path):
+    from penstock.components.batch_inference.pinned import pin
+    from tests.components.batch_inference.scaler import save_scaler
+
+    files.model = pin(save_scaler(tmp_path / "model", 2.0))
+    save_scaler(tmp_path / "model", 3.0)
+    with pytest.raises(ArtifactError) as raised:
+        _run(files, arguments)
+    assert re.fullmatch(
+        f"{tmp_path}/model: the model was replaced during the run; no row was scored with the new one\n"
+        f"  received: [0-9a-f]{{64}}\n  expected: digest {files.model.digest}\n"
+        "  next: run again: the new model then scores all rows",
+        str(raised.value),
+    )
+
+
+def test_a_runner_that_there_is_not(files):
+    with pytest.raises(ConfigError, match="Beam refuses its options: Unexpected pipeline runner: nowhere"):
+        _run(files, ["--runner=nowhere"])
