@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 import threading
@@ -16,7 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from penstock.components.batch_inference.config import BatchInferenceConfig
+from penstock.components.batch_inference.infer import infer_here
+from penstock.components.batch_inference.manifest import NAME
 from penstock.components.batch_inference.pinned import pin
+from penstock.components.batch_inference.request import InferenceRequest
 from penstock.components.batch_inference.scoring import remote
 from penstock.components.batch_inference.scoring.remote import RemoteScorer, RemoteSpec
 from penstock.components.batch_inference.scoring.score import score_rows
@@ -191,6 +196,25 @@ def test_a_bad_row_costs_itself_only(spec: RemoteSpec):
     assert scored.outputs["sum"].tolist() == [6, 14, 22, 6, 14, 22]
     assert [(number, cause.splitlines()[0][:21]) for number, cause in scored.bad] == [(3, "the model refuses it:")]
     assert "a number is negative" in scored.bad[0][1]
+
+
+def test_a_run_that_asks_a_server_writes_what_one_in_process_writes(address: str, versions: Path, tmp_path: Path):
+    rows = [{"x": [number, 0.1]} for number in range(50)]
+    rows[7]["x"] = [-1, 0]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    served = {"remote": {"grpc": address, "model": "scaler", "label": "stable", "in_flight": 3}}
+    results = []
+    for mode, model in (("saved_model", pin(versions / "1")), (served, None)):
+        config = BatchInferenceConfig.model_validate({"mode": mode, "batch": {"max_rows": 8}, "max_error_rate": 1})
+        output = tmp_path / ("remote" if model is None else "here")
+        results.append(infer_here(InferenceRequest(config, (f"{tmp_path}/rows.jsonl",), output, model)))
+    here, there = (
+        [(result.output / name).read_bytes() for name in (*result.files, *result.error_files)] for result in results
+    )
+    assert there == here
+    assert [(result.rows, result.errors) for result in results] == [(50, 1)] * 2
+    manifest = json.loads((tmp_path / "remote" / NAME).read_text())
+    assert manifest["model"] == {"grpc": address, "name": "scaler", "version": 1}
 
 
 def test_a_batch_that_is_too_large_for_the_server_is_halved(spec: RemoteSpec, waits: list[float]):
