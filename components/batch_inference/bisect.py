@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -9,6 +10,8 @@ from typing import Generic, TypeVar
 from penstock.serving.saved_model import tensorflow_message
 
 Answer = TypeVar("Answer")
+
+_QUOTED_ROW = re.compile(r", value: '.*", re.DOTALL)
 
 
 class Refused(Exception):  # noqa: N818  It is an answer about rows; the caller goes on.
@@ -52,10 +55,13 @@ def bisect(ask: Callable[[int, int], Answer], rows: int) -> Found[Answer]:
 
 
 def cause_of(error: BaseException) -> str:
-    """Return the sentence that says why TensorFlow refused something.
+    """Return the sentence that says why TensorFlow refused something, without the row that some of them quote.
 
     Args:
         error: Of TensorFlow; or a UnicodeDecodeError, which it raises in place of one whose message quotes the row and
             is no text.
     """
-    return "it cannot be parsed" if isinstance(error, UnicodeDecodeError) else tensorflow_message(error)
+    if isinstance(error, UnicodeDecodeError):
+        error = ValueError(error.object.decode("utf-8", "replace"))
+    # The row stands in the errors file; without it equal faults are one cause.
+    return _QUOTED_ROW.sub("", tensorflow_message(error))

@@ -76,8 +76,6 @@ def score_rows(scorer: Scorer, inputs: Mapping[str, Array], rows: int) -> Scored
                 raise
             codes.add(error.code)
             raise Refused(f"the model refuses it: {cause_of(error)}") from error
-        except UnicodeDecodeError as error:
-            raise Refused(f"the model refuses it: {cause_of(error)}") from error
         _require_rows(outputs, stop - start)
         return outputs
 

@@ -40,8 +40,14 @@ def test_other_errors_are_not_about_rows():
         bisect(lambda start, stop: start / 0, 10)
 
 
-def test_a_message_that_is_no_text():
-    assert cause_of(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid")) == "it cannot be parsed"
+@pytest.mark.parametrize("row", [b"abc", b"\xff\xff", b"two\nlines"])
+def test_a_cause_does_not_quote_the_row(row: bytes):
+    message = b"Could not parse example input, value: '" + row + b"'"
+    try:
+        error: Exception = ValueError(message.decode())
+    except UnicodeDecodeError as undecodable:
+        error = undecodable
+    assert cause_of(error) == "Could not parse example input"
 
 
 def test_results_come_in_order_whatever_takes_longer():

@@ -118,7 +118,7 @@ def test_a_nan_may_be_kept(by_name: SavedModelScorer):
 
 def test_a_row_that_is_no_example_costs_itself_only(model: Path, serialized: SavedModelScorer):
     answers = RowScorer(serialized, example_features(model)).score([example(1, 2), b"\xff\xff", example(3, 4)])
-    assert answers == [{"sum": 6}, Failed("the model refuses it: it cannot be parsed"), {"sum": 14}]
+    assert answers == [{"sum": 6}, Failed("the model refuses it: Could not parse example input"), {"sum": 14}]
 
 
 def test_no_rows_have_no_answers(by_name: SavedModelScorer):
