@@ -46,7 +46,8 @@ class Provenance:
         model: The model that was pushed, or that the flatbuffers that were pushed are conversions of; None where the
             store does not know it.
         ancestors: All that the model was made of, nearest first.
-        findings: What was made from the model besides: evaluations, blessings, predictions, conversions.
+        findings: What was made from the model, or from the version that was pushed: evaluations, blessings,
+            predictions, conversions.
     """
 
     sqlite: Path
@@ -130,7 +131,7 @@ class _Lineage:
             pushed=made,
             model=self._made(models[0]) if models else None,
             ancestors=tuple(self._ancestors(models[0].id)) if models else (),
-            findings=tuple(self._findings(models[0].id)) if models else (),
+            findings=tuple(self._findings([*(model.id for model in models[:1]), pushed.id])),
         )
 
     def _ancestors(self, artifact_id: int) -> Iterator[Made]:
@@ -141,8 +142,8 @@ class _Lineage:
             seen.update(level)
             yield from (self._made(found[key]) for key in level)
 
-    def _findings(self, model_id: int) -> Iterator[Made]:
-        readers = self._executions([model_id], self._event.INPUT)
+    def _findings(self, artifact_ids: list[int]) -> Iterator[Made]:
+        readers = self._executions(artifact_ids, self._event.INPUT)
         outputs = self._artifacts(readers, self._event.OUTPUT)
         yield from (self._made(artifact) for artifact in outputs if artifact.type != PUSHED_MODEL)
 

@@ -23,6 +23,17 @@ def test_the_whole_story(lineage):
     assert [made.artifact.type for made in found.findings] == ["ModelEvaluation", "ModelBlessing", "InferenceResult"]
 
 
+def test_predictions_made_with_a_pushed_version_are_its(lineage):
+    first, second = lineage.push(1, "d1", run="run1"), lineage.push(2, "d2", run="run2")
+    lineage.made("predictions", "run3", "InferenceResult", "/scores/late", {}, [first])
+    uris = {
+        version: [made.artifact.uri for made in provenance(lineage.file, version).findings]
+        for version in (first, second)
+    }
+    assert uris[first] == ["/evaluation/1", "/blessing/1", "/scores/1", "/scores/late"]
+    assert "/scores/late" not in uris[second]
+
+
 def test_the_same_model_pushed_twice_is_two_versions(lineage):
     first, second = lineage.push(1, "d"), lineage.push(2, "d")
     assert pushed_model(lineage.file, "d", 1) == first
