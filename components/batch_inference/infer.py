@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -159,6 +161,7 @@ def _on_beam(make_pipeline: Callable[[], Any], job: Job, shards: Sequence[Shard]
         pipeline = make_pipeline()
     except ValueError as error:
         raise ConfigError(f"Beam refuses its options: {_last_line(error)}") from error
+    _require_startable_workers(pipeline)
     try:
         _ = pipeline | "BatchInference" >> ScoreShards(job, tuple(shards))
         with watched(job.work, shards):
@@ -172,6 +175,24 @@ def _on_beam(make_pipeline: Callable[[], Any], job: Job, shards: Sequence[Shard]
                 hint="run again: what is finished is kept",
             ) from error
         raise known from error
+
+
+def _require_startable_workers(pipeline: Any) -> None:
+    """Refuse a mode in which Beam would wait for ever: it starts the processes by a shell line, without quotes.
+
+    Raises:
+        EnvironmentProblem: The path of Python does not survive that.
+    """
+    from apache_beam.options.pipeline_options import DirectOptions
+
+    by_shell = pipeline.options.view_as(DirectOptions).direct_running_mode == "multi_processing"
+    if by_shell and shlex.quote(sys.executable) != sys.executable:
+        raise EnvironmentProblem(
+            "Beam cannot start worker processes with this Python",
+            received=sys.executable,
+            expected="a path without spaces and other signs that a shell takes apart",
+            hint="use direct_running_mode=in_memory or multi_threading, or an environment at another path",
+        )
 
 
 def _last_line(error: Exception) -> str:
