@@ -1,6 +1,6 @@
 """One run of one contender: ``python -m benchmarks.batch_inference_contenders NAME JSON``.
 
-Prints the seconds that it took, without those for imports: as JSON, on the last line.
+Prints what it has come to as JSON, on the last line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 from benchmarks.batch_inference_data import OUTPUTS
 
 _BATCH = 4096
-_LIMIT_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -37,17 +36,11 @@ class Run:
 def run(name: str, **task: Any) -> Run:
     """Run a contender in a process of its own; what it prints is shown if it fails."""
     command = [sys.executable, "-m", __spec__.name, name, json.dumps(task)]
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    with subprocess.Popen(
-        command, env={**os.environ, **quiet}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        output = process.stdout.read() if process.stdout else ""
-        # Of this one child: what getrusage says of all children is the largest that there ever was.
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{name} failed:\n{output[-4000:]}")
-    return Run(json.loads(output.splitlines()[-1]), usage.ru_maxrss / 1024)
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise SystemExit(f"{name} failed:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+    return Run(**json.loads(ended.stdout.splitlines()[-1]))
 
 
 def _ours(task: Mapping[str, Any]) -> Callable[[], object]:
@@ -145,9 +138,18 @@ def _main(name: str, task: str) -> None:
     work = CONTENDERS[name](json.loads(task))
     began = time.perf_counter()
     work()
-    print(time.perf_counter() - began, flush=True)
+    print(json.dumps({"seconds": time.perf_counter() - began, "megabytes": _most_memory()}), flush=True)
     # The interpreter's own end takes seconds, and is nobody's work.
     os._exit(0)
+
+
+def _most_memory() -> float:
+    """Return the most memory that this process had, in megabytes.
+
+    Not getrusage's: that begins with what the process had that started this one.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 if __name__ == "__main__":

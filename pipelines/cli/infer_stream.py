@@ -153,11 +153,10 @@ def score_arrivals(
         sink.status("importing TensorFlow and Beam")
         from penstock.components.batch_inference.beam.arrivals import Grouping
         from penstock.components.batch_inference.beam.folder_stream import FolderStream, run
-        from penstock.components.batch_inference.words import byte_count
 
         if model is not None:
             model.begin(request.model)
-        grouping = Grouping(options.files, byte_count(options.size), options.wait, options.window)
+        grouping = Grouping(options.files, _bytes(options.size), options.wait, options.window)
         sink.note(f"watching {', '.join(request.files)}; Ctrl-C ends it")
         result = run(FolderStream(request, grouping, options.poll, model), beam_args)
     if json:
@@ -169,6 +168,15 @@ def score_arrivals(
             typer.echo(f"{batch} has no results: {error}")
     if result.failures:
         raise typer.Exit(1)
+
+
+def _bytes(size: str) -> int:
+    from penstock.components.batch_inference.words import byte_count
+
+    try:
+        return byte_count(size)
+    except ValueError as error:
+        raise ConfigError(str(error), where="--batch-size") from error
 
 
 def score_elsewhere(

@@ -1,6 +1,8 @@
 """``penstock infer`` as a user runs it."""
 
 import json
+import shlex
+import sys
 
 import pytest
 
@@ -55,6 +57,10 @@ def test_two_worker_processes(folder):
         *INFER, "--output", "two", "--output-format", "parquet", "--max-error-rate", "1",
         "--beam", "direct_running_mode=multi_processing", "--beam", "direct_num_workers=2", cwd=folder,
     )  # fmt: skip
+    if shlex.quote(sys.executable) != sys.executable:
+        assert ended.returncode == 1
+        assert "Beam cannot start worker processes with this Python" in ended.stderr
+        return
     assert ended.returncode == 0, ended.stderr
     manifest = json.loads((folder / "two/prediction.manifest.json").read_text())
     assert (manifest["rows"], manifest["results"], manifest["errors"]) == (200, 198, 2)

@@ -153,7 +153,9 @@ class _ScoreBatch(beam.DoFn):
         files, place = tuple(map(escape, batch.files)), ledger.place(batch.name)
         try:
             result = infer_here(replace(request, files=files, output=place, work=None))
-        except EnvironmentProblem:
+        except EnvironmentProblem as error:
+            # Beam changes the text of what it passes on, if it passes on more than a text.
+            ledger.write_failure(batch.name, error)
             raise
         except PenstockError as error:
             if len(batch.files) > 1:
@@ -187,7 +189,7 @@ def run(stream: FolderStream, arguments: Sequence[str]) -> StreamResult:
         ledger.prepare()
         pipeline = beam.Pipeline(options=PipelineOptions([*arguments, "--streaming"]))
         _ = pipeline | ScoreArrivals(stream)
-        with _told():
+        with _told(ledger):
             result = pipeline.run()
             take_signals()  # Prism's job server takes SIGINT for itself when it starts.
             result.wait_until_finish()
@@ -197,13 +199,14 @@ def run(stream: FolderStream, arguments: Sequence[str]) -> StreamResult:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turn what a runner raises into one of our errors; those of workers in other processes come as text."""
+def _told(ledger: Ledger) -> Iterator[None]:
+    """Turn what a runner raises into the error that a worker has kept, or else into one of ours."""
     try:
         yield
-    except PenstockError:
-        raise
     except Exception as error:
+        for known in ledger.failures().values():
+            if isinstance(known, EnvironmentProblem):
+                raise known from error
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise EnvironmentProblem(
             f"the Beam runner failed: {type(error).__name__}: {lines[-1] if lines else 'without a message'}",

@@ -198,8 +198,23 @@ def test_a_server_that_is_away_ends_the_stream(stream: FolderStream):
     )
     _arrive(stream, "a", {"x": [1, 2]})
     away = replace(stream, request=replace(stream.request, config=config, model=None))
-    with pytest.raises(EnvironmentProblem, match=r"no server can be reached at 127\.0\.0\.1:9"):
+    with pytest.raises(EnvironmentProblem) as caught:
         run(away, _RUNNER)
+    assert str(caught.value).splitlines()[0] == "no server can be reached at 127.0.0.1:9"
+    assert caught.value.hint == "start one with: penstock serve"
+
+
+def test_what_a_runner_itself_fails_with_is_told(stream: FolderStream, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError("a pipe broke\n\nand that was it\n")
+
+    monkeypatch.setattr("apache_beam.Pipeline.run", fail)
+    with pytest.raises(EnvironmentProblem) as caught:
+        run(stream, _RUNNER)
+    assert str(caught.value) == (
+        "the Beam runner failed: RuntimeError: and that was it\n"
+        "  next: start the stream again: what is published stays, and the rest is scored"
+    )
 
 
 _AWAY = {"grpc": "127.0.0.1:9", "model": "scaler", "retries": 0}
