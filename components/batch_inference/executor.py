@@ -8,20 +8,18 @@ from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
-from tfx.utils import io_utils, path_utils
+from tfx.utils import path_utils
 
-from penstock.closest import did_you_mean
 from penstock.components.batch_inference.config import BatchInferenceConfig
 from penstock.components.batch_inference.infer import infer
 from penstock.components.batch_inference.pinned import pin
 from penstock.components.batch_inference.request import InferenceRequest, InferenceResult, PinnedModel
+from penstock.components.example_files import split_files
 from penstock.errors import ArtifactError, ConfigError
 from penstock.reporting import note
 
 Artifacts = dict[str, list[types.Artifact]]
-_TF_EXAMPLE = "FORMAT_TF_EXAMPLE"
 WORK = ".inference"
 """Beside the step's outputs: what a run that was killed has finished, and errors files of one that had too many."""
 
@@ -107,22 +105,8 @@ def _files(inputs: Artifacts, config: BatchInferenceConfig) -> tuple[str, ...]:
         raise ConfigError("there are no rows", expected="`examples`, or input: {files: 'data/*.csv'}")
     found: list[str] = []
     for artifact in artifacts:
-        # tfx.components.util.examples_utils would import all of TFX's components, which takes seconds.
-        payload = artifact.get_string_custom_property("payload_format") or _TF_EXAMPLE
-        if payload != _TF_EXAMPLE:
-            raise ArtifactError("only tf.Examples are scored", where=artifact.uri, received=payload)
-        splits = artifact_utils.decode_split_names(artifact.split_names)
-        for split in config.input.splits or splits:
-            if split not in splits:
-                raise ArtifactError(
-                    f"the examples have no split {split!r}",
-                    where=artifact.uri,
-                    received=split,
-                    expected=f"one of {', '.join(splits)}",
-                    hint=did_you_mean(split, splits),
-                )
-            uri = artifact_utils.get_split_uri([artifact], split)
-            found += map(glob.escape, fileio.glob(io_utils.all_files_pattern(uri)))
+        for split in config.input.splits or artifact_utils.decode_split_names(artifact.split_names):
+            found += map(glob.escape, split_files([artifact], split, "only tf.Examples are scored"))
     return tuple(found)
 
 

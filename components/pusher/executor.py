@@ -8,20 +8,17 @@ from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
-from tfx.utils import io_utils, path_utils
+from tfx.utils import path_utils
 
-from penstock.closest import did_you_mean
+from penstock.components.example_files import split_files
 from penstock.components.pusher.blessing import Verdicts
 from penstock.components.pusher.config import PusherConfig, WarmUp
 from penstock.components.pusher.flatbuffers import Flatbuffer
 from penstock.components.pusher.push import PushRequest, PushResult, push
 from penstock.components.pusher.push_flatbuffers import FlatbufferRequest, push_flatbuffers
-from penstock.errors import ArtifactError
 
 Artifacts = dict[str, list[types.Artifact]]
-_TF_EXAMPLE = "FORMAT_TF_EXAMPLE"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -70,28 +67,8 @@ def _row_files(examples: list[types.Artifact] | None, warmup: WarmUp | None) -> 
     """Return the files of the split that the warm-up rows are taken from."""
     if not examples or warmup is None:
         return None
-    for artifact in examples:
-        # tfx.components.util.examples_utils would import all of TFX's components, which takes seconds.
-        payload = artifact.get_string_custom_property("payload_format") or _TF_EXAMPLE
-        if payload != _TF_EXAMPLE:
-            raise ArtifactError(
-                "warm-up requests are made of tf.Examples only",
-                where=artifact.uri,
-                received=payload,
-                expected=_TF_EXAMPLE,
-                hint="leave `warmup` out",
-            )
-        splits = artifact_utils.decode_split_names(artifact.split_names)
-        if warmup.split not in splits:
-            raise ArtifactError(
-                f"the examples have no split {warmup.split!r}",
-                where=artifact.uri,
-                received=f"warmup.split: {warmup.split}",
-                expected=f"one of {', '.join(splits)}",
-                hint=did_you_mean(warmup.split, splits),
-            )
-    uris = artifact_utils.get_split_uris(examples, warmup.split)
-    return tuple(file for uri in uris for file in sorted(fileio.glob(io_utils.all_files_pattern(uri))))
+    only = "warm-up requests are made of tf.Examples only"
+    return split_files(examples, warmup.split, only, key="warmup.split", hint="leave `warmup` out")
 
 
 def _blessed(blessings: list[types.Artifact] | None) -> bool | None:

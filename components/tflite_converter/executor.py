@@ -7,20 +7,17 @@ from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
-from tfx.utils import io_utils, path_utils
+from tfx.utils import path_utils
 
-from penstock.closest import did_you_mean
 from penstock.components.artifacts import TFLiteModel
+from penstock.components.example_files import split_files
 from penstock.components.tflite_converter.config import TFLiteConverterConfig
 from penstock.components.tflite_converter.convert import ConvertRequest, convert
 from penstock.components.tflite_converter.result import Conversion, Figures, ModeResult
 from penstock.components.tflite_converter.rows import RowFiles
-from penstock.errors import ArtifactError
 
 Artifacts = dict[str, list[types.Artifact]]
-_TF_EXAMPLE = "FORMAT_TF_EXAMPLE"
 LABEL = "label"
 """Property of a model in which the Trainer records its label."""
 
@@ -58,27 +55,7 @@ def _request(inputs: Artifacts, properties: dict[str, Any], output: Path) -> Con
 
 
 def _rows(examples: list[types.Artifact], split: str, limit: int) -> RowFiles:
-    for artifact in examples:
-        # tfx.components.util.examples_utils would import all of TFX's components, which takes seconds.
-        payload = artifact.get_string_custom_property("payload_format") or _TF_EXAMPLE
-        if payload != _TF_EXAMPLE:
-            raise ArtifactError(
-                "the TFLiteConverter reads tf.Examples only",
-                where=artifact.uri,
-                received=payload,
-                expected=_TF_EXAMPLE,
-            )
-        splits = artifact_utils.decode_split_names(artifact.split_names)
-        if split not in splits:
-            raise ArtifactError(
-                f"the examples have no split {split!r}",
-                where=artifact.uri,
-                received=split,
-                expected=f"one of {', '.join(splits)}",
-                hint=did_you_mean(split, splits),
-            )
-    uris = artifact_utils.get_split_uris(examples, split)
-    files = tuple(file for uri in uris for file in sorted(fileio.glob(io_utils.all_files_pattern(uri))))
+    files = split_files(examples, split, "the TFLiteConverter reads tf.Examples only")
     return RowFiles(files, limit, f"split {split!r}")
 
 

@@ -15,11 +15,10 @@ from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from penstock.closest import did_you_mean
+from penstock.components.example_files import split_files
 from penstock.components.trainer.cluster.environment import vertex_folder
 from penstock.components.trainer.config import TrainerConfig
 from penstock.components.trainer.options import LATEST_BLESSED
@@ -31,7 +30,6 @@ from penstock.reporting import log_file, note
 
 _log = logging.getLogger(__name__)
 Artifacts = dict[str, list[types.Artifact]]
-_TF_EXAMPLE = "FORMAT_TF_EXAMPLE"
 KERAS_FOLDER = "Format-Keras"
 """Beside TFX's ``Format-Serving`` in the model artifact; holds :data:`KERAS_FILE`."""
 KERAS_FILE = "model.keras"
@@ -138,32 +136,7 @@ def _split_files(inputs: Artifacts, config: TrainerConfig) -> SplitFiles:
 
 
 def _files(examples: list[types.Artifact], split: str) -> tuple[str, ...]:
-    """Return the files of a split over all artifacts, which are several when spans are joined."""
-    for artifact in examples:
-        _require_tf_examples(artifact)
-        splits = artifact_utils.decode_split_names(artifact.split_names)
-        if split not in splits:
-            raise ArtifactError(
-                f"the examples have no split {split!r}",
-                where=artifact.uri,
-                received=split,
-                expected=f"one of {', '.join(splits)}",
-                hint=did_you_mean(split, splits),
-            )
-    uris = artifact_utils.get_split_uris(examples, split)
-    return tuple(file for uri in uris for file in sorted(fileio.glob(io_utils.all_files_pattern(uri))))
-
-
-def _require_tf_examples(artifact: types.Artifact) -> None:
-    # tfx.components.util.examples_utils would import all of TFX's components, which takes seconds.
-    payload = artifact.get_string_custom_property("payload_format") or _TF_EXAMPLE
-    if payload != _TF_EXAMPLE:
-        raise ArtifactError(
-            "the Trainer reads tf.Examples only",
-            where=artifact.uri,
-            received=payload,
-            expected=_TF_EXAMPLE,
-        )
+    return split_files(examples, split, "the Trainer reads tf.Examples only")
 
 
 def _uri(inputs: Artifacts, key: str) -> str | None:
