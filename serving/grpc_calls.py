@@ -53,14 +53,12 @@ class GrpcOptions:
     Args:
         threads: Calls that are slow, large or wait for others to batch with, made at the same time.
         as_content: Send outputs as ``tensor_content`` instead of the typed fields, which is faster for large ones.
-        always_in_threads: Call no model on the event loop.
         max_request_bytes: Size of the largest request, counted with all that its tensors and records stand for. How
             large a message may be, the server is told.
     """
 
     threads: int = 64
     as_content: bool = False
-    always_in_threads: bool = False
     max_request_bytes: int = 64 << 20
 
 
@@ -121,7 +119,7 @@ class Calls:
             ServingError: The request is too large, there is no such model, or it cannot answer.
         """
         size = check_expanded(request.ByteSize(), api.unsent(request), self._options.max_request_bytes)
-        if api.may_be_fast and size < _LARGE_BYTES and not self._options.always_in_threads:
+        if api.may_be_fast and size < _LARGE_BYTES:
             with use(self._manager, spec) as model:
                 kind = _kind(api, model, spec)
                 if kind.signature not in model.batched and self._pace.is_fast(kind):

@@ -46,12 +46,9 @@ class GrpcListener:
         manager: The models.
         metrics: Counts the requests.
         options: Port and limits.
-        in_threads: Call no model on the event loop.
     """
 
-    def __init__(
-        self, manager: ModelManager, metrics: Metrics, options: ServerOptions, *, in_threads: bool = False
-    ) -> None:
+    def __init__(self, manager: ModelManager, metrics: Metrics, options: ServerOptions) -> None:
         from penstock.serving.grpc_service import GrpcOptions, GrpcServices
 
         self.port = options.grpc_port or 0
@@ -62,7 +59,6 @@ class GrpcListener:
             GrpcOptions(
                 options.threads,
                 as_content=options.as_content,
-                always_in_threads=in_threads,
                 max_request_bytes=options.max_request_bytes,
             ),
         )

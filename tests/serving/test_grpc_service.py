@@ -60,7 +60,7 @@ class Models:
 class Running:
     """A listening server and its stubs."""
 
-    def __init__(self, *, in_threads: bool = False, options: ServerOptions, **functions: Function) -> None:
+    def __init__(self, *, options: ServerOptions, **functions: Function) -> None:
         self.metrics = Metrics()
         for name in functions:
             self.metrics.state_changed(name, VersionStatus(5, State.AVAILABLE))
@@ -69,7 +69,7 @@ class Running:
         self.thread.start()
         self.models = Models(**functions)
         manager: Any = self.models
-        self._listener = GrpcListener(manager, self.metrics, options, in_threads=in_threads)
+        self._listener = GrpcListener(manager, self.metrics, options)
         self.on_loop(self._listener.listen())
         self.on_loop(self._listener.serve())
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self._listener.port}")
@@ -91,11 +91,9 @@ class Running:
 def run() -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
-    def start(
-        *, max_concurrency: int = 8, threads: int = 4, in_threads: bool = False, **functions: Function
-    ) -> Running:
+    def start(*, max_concurrency: int = 8, threads: int = 4, **functions: Function) -> Running:
         options = ServerOptions(grpc_port=0, max_concurrency=max_concurrency, threads=threads)
-        started.append(Running(options=options, in_threads=in_threads, **functions))
+        started.append(Running(options=options, **functions))
         return started[-1]
 
     yield start
@@ -170,9 +168,8 @@ def test_a_model_that_was_fast_is_called_on_the_event_loop(run):
 
 
 @pytest.mark.usefixtures("all_fast")
-@pytest.mark.parametrize("whole_server", [True, False])
-def test_models_behind_a_batch_scheduler_never_are(run, whole_server):
-    server = run(m=(note := Noting()), in_threads=whole_server)
+def test_models_behind_a_batch_scheduler_never_are(run):
+    server = run(m=(note := Noting()))
     server.models.models["m"].batched = frozenset(["serving_default"])
     for _ in range(3):
         server.stub.Predict(request(), timeout=20)
