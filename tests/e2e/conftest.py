@@ -36,3 +36,20 @@ def run(file: Path | str, *options: str, expect: int = 0, cwd: Path = REPOSITORY
 def states(report: dict[str, Any]) -> dict[str, str]:
     """Return step → state of a report."""
     return {step["name"]: step["state"] for step in report["steps"]}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the digits' shards in ``data``."""
+    from examples.digits.data import main
+
+    folder = tmp_path_factory.mktemp("digits")
+    assert main([str(folder / "data")]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def options(digits: Path) -> list[str]:
+    """Options that run a digits pipeline on these, in ``root`` beside them."""
+    settings = {"root": digits / "root", "steps.examples.with.input_base": digits / "data"}
+    return [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]

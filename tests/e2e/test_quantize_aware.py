@@ -14,15 +14,6 @@ CONFIG = "configs/digits-tflite.yaml"
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    from examples.digits.data import main
-
-    folder = tmp_path_factory.mktemp("digits")
-    assert main([str(folder / "data")]) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
 def trained(digits):
     """A run in floats, then one that goes on from its weights with rounding to 8 bits."""
     trainer = {

@@ -16,21 +16,6 @@ MODES = ["float32", "dynamic_range", "float16", "int8", "int16x8"]
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    from examples.digits.data import main
-
-    folder = tmp_path_factory.mktemp("digits")
-    assert main([str(folder / "data")]) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def options(digits):
-    settings = {"root": digits / "root", "steps.examples.with.input_base": digits / "data"}
-    return [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
-
-
-@pytest.fixture(scope="module")
 def first(options):
     return run("configs/digits-tflite.yaml", *options)
 

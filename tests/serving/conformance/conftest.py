@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from penstock.serving.model_config import ModelEntry, VersionPolicy
 from penstock.serving.models.manager import ManagerOptions
@@ -50,3 +52,9 @@ def server(zoo: Path) -> Iterator[Server]:
 def ports(server: Server) -> Ports:
     """The ports of the server."""
     return server.ports
+
+
+@pytest.fixture(scope="module")
+def stub(ports: Ports) -> Iterator[prediction_service_pb2_grpc.PredictionServiceStub]:
+    with grpc.insecure_channel(f"127.0.0.1:{ports.grpc}") as channel:
+        yield prediction_service_pb2_grpc.PredictionServiceStub(channel)

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from tensorflow_serving.apis import classification_pb2, inference_pb2, regression_pb2
 
-import grpc
-import pytest
-from tensorflow_serving.apis import classification_pb2, inference_pb2, prediction_service_pb2_grpc, regression_pb2
-
-from penstock.serving.server import Ports
 from tests.serving.conformance.grpc_vectors import (
     INVALID,
     NOT_FOUND,
@@ -217,12 +212,6 @@ MULTI = [
         "No regression inputs found in SignatureDef: …",
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def stub(ports: Ports) -> Iterator[prediction_service_pb2_grpc.PredictionServiceStub]:
-    with grpc.insecure_channel(f"127.0.0.1:{ports.grpc}") as channel:
-        yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
 
 @table(REGRESS)

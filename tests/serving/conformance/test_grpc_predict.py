@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from tensorflow_serving.apis import predict_pb2
 
-import grpc
-import pytest
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-
-from penstock.serving.server import Ports
 from tests.serving.conformance.grpc_vectors import (
     INVALID,
     NOT_FOUND,
@@ -170,12 +165,6 @@ FILTERS = [
         message=WRONG_NUMBER + "0!=2 len({}) != len({a,b}). Sent extra: {}. Missing but required: {a,b}.",
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def stub(ports: Ports) -> Iterator[prediction_service_pb2_grpc.PredictionServiceStub]:
-    with grpc.insecure_channel(f"127.0.0.1:{ports.grpc}") as channel:
-        yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
 
 @table(VERSIONS)

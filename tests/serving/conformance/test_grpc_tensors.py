@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import predict_pb2
 
-from penstock.serving.server import Ports
 from tests.serving.conformance.grpc_vectors import (
     EXHAUSTED,
     INVALID,
@@ -207,12 +205,6 @@ TYPES = [
     for name, (dtype, field) in FIELDS.items()
 ]
 NUMPY = {name: name for name in FIELDS if name not in ("string", "bfloat16")}
-
-
-@pytest.fixture(scope="module")
-def stub(ports: Ports) -> Iterator[prediction_service_pb2_grpc.PredictionServiceStub]:
-    with grpc.insecure_channel(f"127.0.0.1:{ports.grpc}") as channel:
-        yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
 
 @table(SHAPES)
