@@ -124,6 +124,10 @@ class RestApp:
             code, reply = Code.RESOURCE_EXHAUSTED, problem(413, str(error))
         except TooSlowError as error:
             code, reply = Code.DEADLINE_EXCEEDED, problem(408, str(error))
+        except asyncio.CancelledError:
+            # The web server cancels what the drain left over, and would answer 500 with a traceback.
+            code = Code.UNAVAILABLE
+            reply = problem(503, "The server is stopping, and this request took too long for it")
         except ServingError as error:
             code, reply = error.code, failure(error)
         if reply is not None:

@@ -118,7 +118,7 @@ def test_a_request_that_takes_too_long() -> None:
         release.wait()
         return half_plus_two(inputs)
 
-    client = Client(RestLimits(timeout_seconds=0.01, max_concurrency=1), m=FakeModel(slow, {"x": FLOAT}))
+    client = Client(RestLimits(timeout_seconds=0.5, max_concurrency=1), m=FakeModel(slow, {"x": FLOAT}))
     status, _, body = client.ask("POST", _PREDICT, _BODY)
     assert (status, json.loads(body)) == (504, {"error": "Timed out waiting for notification"})
     started.wait()
@@ -148,6 +148,32 @@ def test_more_requests_than_are_worked_on_at_once() -> None:
     first, second = asyncio.run(both())
     assert (first[0], second[0]) == (200, 429)
     assert client.ask("POST", _PREDICT, _BODY)[0] == 200
+
+
+def test_a_request_that_the_web_server_cancels_when_it_stops() -> None:
+    release, started = threading.Event(), threading.Event()
+
+    def slow(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        started.set()
+        release.wait()
+        return half_plus_two(inputs)
+
+    client = Client(RestLimits(), m=FakeModel(slow, {"x": FLOAT}))
+
+    async def cancelled() -> Any:
+        request = asyncio.create_task(client.call("POST", _PREDICT, _BODY))
+        await asyncio.to_thread(started.wait)
+        request.cancel()
+        return await request
+
+    status, _, body = asyncio.run(cancelled())
+    release.set()
+    client.app.close()
+    assert (status, json.loads(body)) == (
+        503,
+        {"error": "The server is stopping, and this request took too long for it"},
+    )
+    assert 'model_name="m",status="UNAVAILABLE"' in client.metrics.page()
 
 
 @pytest.mark.parametrize("chunks", [(b" " * 101,), (b" " * 60, b" " * 60)])
