@@ -97,7 +97,7 @@ def _limit(task: Mapping[str, Any]) -> Callable[[], object]:
     from penstock.components.batch_inference.config import Output
     from penstock.components.batch_inference.rows import Predictions
     from penstock.components.batch_inference.scoring.scorer import signature_of
-    from penstock.components.batch_inference.writing.writer import Target, open_writer
+    from penstock.components.batch_inference.writing.writer import Writing, open_writer
 
     model, output = Path(task["model"]), Path(task["output"])
     chosen = Output(format=task["format"])
@@ -108,9 +108,9 @@ def _limit(task: Mapping[str, Any]) -> Callable[[], object]:
         signature = signature_of(model, "serving_default", OUTPUTS)
         loaded = tf.saved_model.load(str(model))
         answer = loaded.signatures["serving_default"]
+        writing = Writing(chosen.format, chosen.chosen_compression, signature, pa.schema([]))
         for file in sorted(Path(task["rows"]).glob("*.gz")):
-            target = Target(output / file.name, chosen.chosen_compression, signature, pa.schema([]))
-            writer = open_writer(task["format"], target)
+            writer = open_writer(output / file.name, writing)
             done = 0
             for records in _batches(str(file), task.get("max_rows", _BATCH)):
                 found = answer(examples=records)

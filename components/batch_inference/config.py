@@ -125,7 +125,7 @@ class RemoteServer(Options):
     label: Name | None = Field(default=None, description="Ask the version that this label names.")
     version: PositiveInt | None = Field(default=None, description="Ask this version.")
     in_flight: PositiveInt = Field(default=4, description="Requests of one worker process at the same time, a count.")
-    deadline: float = Field(default=30.0, gt=0, description="Time for one batch, retries included, in seconds.")
+    deadline: float = Field(default=30.0, gt=0, description="Time for one attempt to score a batch, in seconds.")
     retries: int = Field(default=5, ge=0, description="How often a batch is sent again when the server is away.")
 
     @model_validator(mode="after")

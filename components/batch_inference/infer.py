@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from penstock.components.batch_inference import manifest
@@ -19,6 +18,7 @@ from penstock.components.batch_inference.config import BatchInferenceConfig
 from penstock.components.batch_inference.features.maps import told as shown
 from penstock.components.batch_inference.find_files import find_files
 from penstock.components.batch_inference.job import Job
+from penstock.components.batch_inference.places import Place, is_url, place_of
 from penstock.components.batch_inference.prepare import asked_of, job_of
 from penstock.components.batch_inference.progress import reporting_progress
 from penstock.components.batch_inference.reading.parts import parts_of
@@ -26,14 +26,16 @@ from penstock.components.batch_inference.report import ShardReport
 from penstock.components.batch_inference.request import InferenceRequest, InferenceResult
 from penstock.components.batch_inference.score_shard import progress_counter, score_shard
 from penstock.components.batch_inference.shards import InputFile, Shard
+from penstock.components.batch_inference.store import FolderStore, store_at
 from penstock.components.batch_inference.watch import watched
 from penstock.components.batch_inference.words import byte_count
-from penstock.components.batch_inference.work import Work, begin, held, publish, remove, require_free
+from penstock.components.batch_inference.work import OUTPUT, Work, begin, require_free
 from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem
 from penstock.reporting import note
 from penstock.version import __version__
 
 _TOLD = 3
+_ELSEWHERE = "DataflowRunner"
 _ANY = 1.0
 """The error rate that takes any number of bad rows."""
 
@@ -50,7 +52,10 @@ def infer(request: InferenceRequest, make_pipeline: Callable[[], Any]) -> Infere
         ArtifactError: Files or model are damaged or change during the run, or too many rows are bad.
         EnvironmentProblem: The disk, the server, or the runner.
     """
-    return _infer(request, partial(_on_beam, make_pipeline))
+    # First of all: Beam's file systems take their options from the newest pipeline.
+    pipeline = _made(make_pipeline)
+    _require_reachable(pipeline, request)
+    return _infer(request, partial(_on_beam, pipeline))
 
 
 def infer_here(request: InferenceRequest) -> InferenceResult:
@@ -59,7 +64,7 @@ def infer_here(request: InferenceRequest) -> InferenceResult:
 
 
 def _infer(request: InferenceRequest, run: Callable[[Job, Sequence[Shard]], None]) -> InferenceResult:
-    config, output = request.config, request.output.absolute()
+    config, output = request.config, place_of(str(request.output))
     require_free(output, manifest.NAME)
     files = find_files(request.files, config.input.format)
     asked = asked_of(config, request.model, files)
@@ -67,32 +72,32 @@ def _infer(request: InferenceRequest, run: Callable[[Job, Sequence[Shard]], None
     if (done := _complete(output, source, overwrite=request.overwrite)) is not None:
         return done
     shards = _shards(files, byte_count(config.input.split_size))
-    folder = request.work or output.parent / f".partial-{output.name}"
-    work = Work(str(folder.absolute()), len(shards), config.output.suffix)
+    store = store_at(request.work or output.parent / f".partial-{output.name}")
+    work = Work(store, len(shards), config.output.suffix)
     job = job_of(config, asked, work)
-    with held(folder), _tidy(work, shards):
+    with store.held(), _tidy(work):
         if begin(work, source.fingerprint):
-            note(f"goes on from an earlier attempt: {work.finished(shards)} of {len(shards)} shards are finished")
+            note(f"goes on from an earlier attempt: {len(work.finished())} of {len(shards)} shards are finished")
         began = time.monotonic()
         with reporting_progress(work, shards):
             run(job, shards)
         seconds = time.monotonic() - began
         reports = [_report(work, shard) for shard in shards]
-        result = manifest.result_of(work.output, reports, asked.model, seconds)
+        result = manifest.result_of(place_of(work.output), reports, asked.model, seconds)
         _judge(config, result)
-        manifest.write(work.output, source, reports, seconds)
-        publish(work, output)
+        store.publish(OUTPUT, output, (manifest.NAME, manifest.content_of(source, reports, seconds)))
+        store.remove()
     return replace(result, output=output)
 
 
 @contextmanager
-def _tidy(work: Work, shards: Sequence[Shard]) -> Iterator[None]:
+def _tidy(work: Work) -> Iterator[None]:
     """Leave nothing of a run that fails before a shard is finished."""
     try:
         yield
     except BaseException:
-        if not work.finished(shards):
-            remove(work)
+        if not work.finished():
+            work.store.remove()
         raise
 
 
@@ -110,7 +115,7 @@ def explain(request: InferenceRequest) -> list[str]:
     """
     files = find_files(request.files, request.config.input.format)
     asked = asked_of(request.config, request.model, files)
-    job_of(request.config, asked, Work("", len(files), ""))
+    job_of(request.config, asked, Work(FolderStore(""), len(files), ""))
     gzip = " gzip," if files[0].gzip else ""
     return [
         f"{len(files)} files, {files[0].format},{gzip} {sum(file.size for file in files):,} bytes",
@@ -120,7 +125,7 @@ def explain(request: InferenceRequest) -> list[str]:
     ]
 
 
-def _complete(output: Path, source: manifest.Source, *, overwrite: bool) -> InferenceResult | None:
+def _complete(output: Place, source: manifest.Source, *, overwrite: bool) -> InferenceResult | None:
     """Return the result of an output that is complete already.
 
     Raises:
@@ -154,14 +159,18 @@ def _in_this_process(job: Job, shards: Sequence[Shard]) -> None:
         score_shard(job, shard, progress_counter(job, shard))
 
 
-def _on_beam(make_pipeline: Callable[[], Any], job: Job, shards: Sequence[Shard]) -> None:
-    from penstock.components.batch_inference.beam.shards import ScoreShards
-
+def _made(make_pipeline: Callable[[], Any]) -> Any:
     try:
         pipeline = make_pipeline()
     except ValueError as error:
         raise ConfigError(f"Beam refuses its options: {_last_line(error)}") from error
     _require_startable_workers(pipeline)
+    return pipeline
+
+
+def _on_beam(pipeline: Any, job: Job, shards: Sequence[Shard]) -> None:
+    from penstock.components.batch_inference.beam.shards import ScoreShards
+
     try:
         _ = pipeline | "BatchInference" >> ScoreShards(job, tuple(shards))
         with watched(job.work, shards):
@@ -175,6 +184,26 @@ def _on_beam(make_pipeline: Callable[[], Any], job: Job, shards: Sequence[Shard]
                 hint="run again: what is finished is kept",
             ) from error
         raise known from error
+
+
+def _require_reachable(pipeline: Any, request: InferenceRequest) -> None:
+    """Refuse what workers of Dataflow could not see, before machines are started for it.
+
+    Raises:
+        ConfigError: A file, the model or the output is a path of this machine.
+    """
+    if type(pipeline.runner).__name__ != _ELSEWHERE:
+        return
+    places = [("input", file) for file in request.files]
+    places += [("model", request.model.path)] if request.model else []
+    for what, place in (*places, ("output", str(request.output))):
+        if not is_url(place):
+            raise ConfigError(
+                f"the {what} is a path of this machine, which Dataflow's workers do not see",
+                where=place,
+                expected="a URL, as gs://bucket/folder",
+                hint="copy it there, or run it here: --runner direct",
+            )
 
 
 def _require_startable_workers(pipeline: Any) -> None:
@@ -206,8 +235,8 @@ def _report(work: Work, shard: Shard) -> ShardReport:
         raise EnvironmentProblem(
             "the Beam runner ended well, and a shard is not finished",
             where=shard.file.path,
-            expected=f"a report in {work.folder}",
-            hint="do the workers see the same folder under the same path?",
+            expected=f"a report in {work.store.where}",
+            hint="do the workers see the same folder under the same path? --output may be a URL, as gs://bucket/folder",
         )
     return ShardReport.from_dict(found)
 

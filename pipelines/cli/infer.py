@@ -57,6 +57,7 @@ from penstock.reporting import reporting_to
 
 if TYPE_CHECKING:
     from penstock.components.batch_inference.config import BatchInferenceConfig
+    from penstock.components.batch_inference.places import Place
     from penstock.components.batch_inference.request import InferenceRequest, InferenceResult
     from penstock.pipelines.models.choose import Chosen
 
@@ -148,13 +149,14 @@ class _Job:
     def request(self, *, overwrite: bool = False) -> InferenceRequest:
         """Return what is to be scored."""
         from penstock.components.batch_inference.pinned import pin
+        from penstock.components.batch_inference.places import place_of
         from penstock.components.batch_inference.request import InferenceRequest
 
         if self.output is None:
             raise ConfigError("there is no output folder", expected="--output DIR", hint="--explain writes nothing")
         chosen = None if self.config.remote else self.choose()
         model = pin(chosen.path, name=chosen.name, version=chosen.version) if chosen else None
-        return InferenceRequest(self.config, self.inputs, Path(self.output), model, overwrite=overwrite)
+        return InferenceRequest(self.config, self.inputs, place_of(self.output), model, overwrite=overwrite)
 
     def explain(self) -> None:
         """Print what feeds which input of the signature."""
@@ -259,8 +261,6 @@ def _stderr_aside() -> Iterator[None]:
 
 
 def _show(result: InferenceResult) -> None:
-    from penstock.pipelines.config.marks import shown_path
-
     if result.reused:
         typer.echo("Nothing to do: the same model has scored the same files with the same parameters.")
     rate = f" ({result.rows / result.seconds:,.0f} rows/s)" if result.seconds else ""
@@ -271,9 +271,15 @@ def _show(result: InferenceResult) -> None:
         typer.echo(f"  {count:,} rows: {cause}")
     if len(result.causes) > _CAUSES:
         typer.echo(f"  and {len(result.causes) - _CAUSES} other causes")
-    typer.echo(f"Results: {shown_path(result.output)}")
+    typer.echo(f"Results: {_shown(result.output)}")
     for name in result.error_files[:_CAUSES]:
-        typer.echo(f"Errors: {shown_path(result.output / name)}")
+        typer.echo(f"Errors: {_shown(result.output / name)}")
+
+
+def _shown(place: Place) -> str:
+    from penstock.pipelines.config.marks import shown_path
+
+    return shown_path(place) if isinstance(place, Path) else str(place)
 
 
 def _as_json(result: InferenceResult) -> dict[str, Any]:

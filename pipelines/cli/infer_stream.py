@@ -96,11 +96,12 @@ class Following:
             PenstockError: There is none, and was none before.
         """
         from penstock.components.batch_inference.pinned import pin
+        from penstock.components.batch_inference.places import place_of
         from penstock.pipelines.models.choose import choose_model
 
         try:
             chosen = choose_model(self._text, self._where)
-            if self._pinned is None or str(chosen.path.absolute()) != self._pinned.path:
+            if self._pinned is None or str(place_of(str(chosen.path))) != self._pinned.path:
                 self._pinned = pin(chosen.path, name=chosen.name, version=chosen.version)
                 note(f"Model: {chosen.told}")
         except PenstockError as error:
@@ -221,10 +222,13 @@ def _add_messages(
 def _add_table(pipeline: Any, places: Places, config: BatchInferenceConfig, model: str) -> None:
     from penstock.components.batch_inference.beam.bigquery import TableJob, score_table
     from penstock.components.batch_inference.beam.elements import Selection
+    from penstock.components.batch_inference.pinned import described
+    from penstock.components.batch_inference.places import place_of
     from penstock.components.batch_inference.scoring.scorer import signature_of
 
     selection = Selection(config.input.key, config.output.include)
-    signature = signature_of(Path(model), config.signature, config.output.outputs or ())
+    with described(place_of(model)) as folder:
+        signature = signature_of(folder, config.signature, config.output.outputs or (), where=model)
     source, results, errors = _plain(places, _TABLES)
     score_table(pipeline, TableJob(source, results, errors, selection), _handler(config, model), signature)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from glob import escape
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -24,8 +25,9 @@ from apache_beam.utils.timestamp import Timestamp
 from penstock.components.batch_inference.beam.arrivals import FileBatch, Grouping, Ledger, Waiting, look
 from penstock.components.batch_inference.beam.pace import Pace
 from penstock.components.batch_inference.infer import infer_here
+from penstock.components.batch_inference.places import is_url
 from penstock.components.batch_inference.request import InferenceRequest, PinnedModel
-from penstock.errors import EnvironmentProblem, PenstockError
+from penstock.errors import ConfigError, EnvironmentProblem, PenstockError
 from penstock.reporting import note
 
 _AGAIN_SECONDS = 0.1
@@ -48,6 +50,20 @@ class FolderStream:
     grouping: Grouping = field(default_factory=Grouping)
     poll: float = 1.0
     model: Callable[[], PinnedModel] | None = None
+
+    def __post_init__(self) -> None:
+        for place in (*self.request.files, str(self.request.output)):
+            if is_url(place):
+                raise ConfigError(
+                    "streams watch folders of this machine, and write to such",
+                    where=place,
+                    hint="score what a store holds without --stream, as often as need be, or send rows by Pub/Sub",
+                )
+
+    @property
+    def output(self) -> Path:
+        """The folder that gets a folder for each mini-batch."""
+        return Path(str(self.request.output))
 
 
 @dataclass(frozen=True)
@@ -81,7 +97,7 @@ class ScoreArrivals(beam.PTransform):
         arrivals = Arrivals(self._stream)
         return (
             pipeline
-            | "Output" >> beam.Create([str(self._stream.request.output)])
+            | "Output" >> beam.Create([str(self._stream.output)])
             | "Arrivals" >> Watch(arrivals, poll_interval=_AGAIN_SECONDS)
             | "Batch" >> beam.Values()
             | "Windows" >> beam.WindowInto(FixedWindows(self._stream.grouping.window))
@@ -109,7 +125,7 @@ class Arrivals(PollFn):
     def __call__(self, _output: str) -> PollResult[str]:
         """Wait until it is time to look, look, and return what is to be scored."""
         if self._waiting is None or self._ledger is None:
-            self._waiting, self._ledger = Waiting(self._stream.grouping), Ledger(self._stream.request.output)
+            self._waiting, self._ledger = Waiting(self._stream.grouping), Ledger(self._stream.output)
         ledger = self._ledger
         self._pace.wait(until=lambda: ledger.stopping)
         stopping = ledger.stopping
@@ -143,7 +159,7 @@ class _ScoreBatch(beam.DoFn):
         self._rows, self._errors = (Metrics.counter(namespace, name) for name in ("rows", "errors"))
 
     def process(self, name: str) -> Iterator[dict[str, Any]]:
-        ledger = Ledger(self._stream.request.output)
+        ledger = Ledger(self._stream.output)
         request = self._stream.request
         if self._stream.model is not None:
             request = replace(request, model=self._stream.model())
@@ -184,7 +200,7 @@ def run(stream: FolderStream, arguments: Sequence[str]) -> StreamResult:
     Raises:
         EnvironmentProblem: Another stream writes the same output, or a place or a server cannot be reached.
     """
-    ledger = Ledger(stream.request.output)
+    ledger = Ledger(stream.output)
     with ledger.held(), _signals_to(ledger.stop) as take_signals:
         ledger.prepare()
         pipeline = beam.Pipeline(options=PipelineOptions([*arguments, "--streaming"]))

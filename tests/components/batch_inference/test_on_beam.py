@@ -13,11 +13,11 @@ from penstock.components.batch_inference.infer import infer
 from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem
 from tests.components.batch_inference.conftest import example
 
-IN_MEMORY = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
+IN_MEMORY = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
 WORKER = f"--environment_config={shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
 RUNNERS = {
-    "threads": ["--runner=DirectRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=2"],
-    "processes": ["--runner=DirectRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"],
+    "threads": ["--runner=FnApiRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=2"],
+    "processes": ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"],
     "portable": [
         "--runner=PortableRunner",
         "--job_endpoint=embed",

@@ -209,7 +209,7 @@ def test_a_run_that_asks_a_server_writes_what_one_in_process_writes(address: str
         output = tmp_path / ("remote" if model is None else "here")
         results.append(infer_here(InferenceRequest(config, (f"{tmp_path}/rows.jsonl",), output, model)))
     here, there = (
-        [(result.output / name).read_bytes() for name in (*result.files, *result.error_files)] for result in results
+        [Path(str(result.output / name)).read_bytes() for name in (*result.files, *result.error_files)] for result in results
     )
     assert there == here
     assert [(result.rows, result.errors) for result in results] == [(50, 1)] * 2
