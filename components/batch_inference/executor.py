@@ -15,6 +15,7 @@ from penstock.components.batch_inference.infer import infer
 from penstock.components.batch_inference.pinned import pin
 from penstock.components.batch_inference.places import Place, place_of
 from penstock.components.batch_inference.request import InferenceRequest, InferenceResult, PinnedModel
+from penstock.components.batch_inference.visible import require_visible
 from penstock.components.example_files import split_files
 from penstock.errors import ArtifactError, ConfigError
 from penstock.reporting import note
@@ -44,6 +45,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             predictions.set_string_custom_property("reason", reason)
             return
         request = _request(input_dict, config, place_of(predictions.uri))
+        require_visible(request, self._beam_pipeline_args or ())
         result = infer(request, self._make_beam_pipeline)
         _record(predictions, request, result)
 

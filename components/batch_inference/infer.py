@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,12 +16,13 @@ from penstock.components.batch_inference.config import BatchInferenceConfig
 from penstock.components.batch_inference.features.maps import told as shown
 from penstock.components.batch_inference.find_files import find_files
 from penstock.components.batch_inference.job import Job
-from penstock.components.batch_inference.places import Place, is_url, place_of
+from penstock.components.batch_inference.places import Place, place_of
 from penstock.components.batch_inference.prepare import asked_of, job_of
 from penstock.components.batch_inference.progress import reporting_progress
 from penstock.components.batch_inference.reading.parts import parts_of
 from penstock.components.batch_inference.report import ShardReport
 from penstock.components.batch_inference.request import InferenceRequest, InferenceResult
+from penstock.components.batch_inference.running import new_pipeline, runner_errors
 from penstock.components.batch_inference.score_shard import progress_counter, score_shard
 from penstock.components.batch_inference.shards import InputFile, Shard
 from penstock.components.batch_inference.store import FolderStore, store_at
@@ -35,7 +34,6 @@ from penstock.reporting import note
 from penstock.version import __version__
 
 _TOLD = 3
-_ELSEWHERE = "DataflowRunner"
 _ANY = 1.0
 """The error rate that takes any number of bad rows."""
 
@@ -53,8 +51,7 @@ def infer(request: InferenceRequest, make_pipeline: Callable[[], Any]) -> Infere
         EnvironmentProblem: The disk, the server, or the runner.
     """
     # First of all: Beam's file systems take their options from the newest pipeline.
-    pipeline = _made(make_pipeline)
-    _require_reachable(pipeline, request)
+    pipeline = new_pipeline(make_pipeline)
     return _infer(request, partial(_on_beam, pipeline))
 
 
@@ -159,74 +156,13 @@ def _in_this_process(job: Job, shards: Sequence[Shard]) -> None:
         score_shard(job, shard, progress_counter(job, shard))
 
 
-def _made(make_pipeline: Callable[[], Any]) -> Any:
-    try:
-        pipeline = make_pipeline()
-    except ValueError as error:
-        raise ConfigError(f"Beam refuses its options: {_last_line(error)}") from error
-    _require_startable_workers(pipeline)
-    return pipeline
-
-
 def _on_beam(pipeline: Any, job: Job, shards: Sequence[Shard]) -> None:
     from penstock.components.batch_inference.beam.shards import ScoreShards
 
-    try:
+    with runner_errors(job.work.failure, hint="run again: what is finished is kept"):
         _ = pipeline | "BatchInference" >> ScoreShards(job, tuple(shards))
         with watched(job.work, shards):
             pipeline.run().wait_until_finish()
-    except Exception as error:
-        # Runners pass on a worker's error as text, if at all; the worker has kept it as it is.
-        known = job.work.failure() or (error if isinstance(error, EnvironmentProblem) else None)
-        if known is None:
-            raise EnvironmentProblem(
-                f"the Beam runner failed: {type(error).__name__}: {_last_line(error)}",
-                hint="run again: what is finished is kept",
-            ) from error
-        raise known from error
-
-
-def _require_reachable(pipeline: Any, request: InferenceRequest) -> None:
-    """Refuse what workers of Dataflow could not see, before machines are started for it.
-
-    Raises:
-        ConfigError: A file, the model or the output is a path of this machine.
-    """
-    if type(pipeline.runner).__name__ != _ELSEWHERE:
-        return
-    places = [("input", file) for file in request.files]
-    places += [("model", request.model.path)] if request.model else []
-    for what, place in (*places, ("output", str(request.output))):
-        if not is_url(place):
-            raise ConfigError(
-                f"the {what} is a path of this machine, which Dataflow's workers do not see",
-                where=place,
-                expected="a URL, as gs://bucket/folder",
-                hint="copy it there, or run it here: --runner direct",
-            )
-
-
-def _require_startable_workers(pipeline: Any) -> None:
-    """Refuse a mode in which Beam would wait for ever: it starts the processes by a shell line, without quotes.
-
-    Raises:
-        EnvironmentProblem: The path of Python does not survive that.
-    """
-    from apache_beam.options.pipeline_options import DirectOptions
-
-    by_shell = pipeline.options.view_as(DirectOptions).direct_running_mode == "multi_processing"
-    if by_shell and shlex.quote(sys.executable) != sys.executable:
-        raise EnvironmentProblem(
-            "Beam cannot start worker processes with this Python",
-            received=sys.executable,
-            expected="a path without spaces and other signs that a shell takes apart",
-            hint="use direct_running_mode=in_memory or multi_threading, or an environment at another path",
-        )
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else "without a message"
 
 
 def _report(work: Work, shard: Shard) -> ShardReport:

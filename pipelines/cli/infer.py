@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +46,7 @@ from penstock.pipelines.cli.infer_stream import (
     score_elsewhere,
 )
 from penstock.pipelines.cli.options import Json, errors_as_json, example, print_json
+from penstock.pipelines.cli.quietly import import_quietly
 from penstock.pipelines.cli.serving_options import In
 from penstock.reporting import reporting_to
 
@@ -62,7 +57,6 @@ if TYPE_CHECKING:
     from penstock.pipelines.models.choose import Chosen
 
 _CAUSES = 3
-_LIBRARIES = ("tensorflow", "absl", "apache_beam")
 
 
 @example("penstock infer --model digits@stable --input 'data/*.csv' --output predictions")
@@ -163,7 +157,7 @@ class _Job:
         request = replace(self, output=self.output or ".").request()
         with LineSink() as sink:
             sink.status("importing TensorFlow")
-            _import_quietly()
+            import_quietly()
             from penstock.components.batch_inference.infer import explain
 
             lines = explain(request)
@@ -172,10 +166,13 @@ class _Job:
 
     def score(self, *, overwrite: bool) -> InferenceResult:
         """Score, and say how far it is."""
+        from penstock.components.batch_inference.visible import require_visible
+
         request = self.request(overwrite=overwrite)
+        require_visible(request, self.beam_args)
         with LineSink() as sink, reporting_to(sink):
             sink.status("importing TensorFlow and Beam")
-            _import_quietly()
+            import_quietly()
             import apache_beam
 
             from penstock.components.batch_inference.infer import infer as score
@@ -223,41 +220,6 @@ def _beam_args(runner: str, options: list[str] | None) -> tuple[str, ...]:
             raise ConfigError(f"{text!r} is no flag of Beam", where="--beam", expected="KEY=VALUE, or KEY alone")
         settings[key] = value if equals else True
     return beam_args(runner, settings)
-
-
-def _import_quietly() -> None:
-    """Import TensorFlow and let it look for devices: what it prints to the terminal then helps nobody."""
-    from penstock.pipelines.runners.workers import QUIET
-
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    with _stderr_aside():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
-    logging.basicConfig(level=logging.ERROR)
-    for library in _LIBRARIES:
-        # Beam logs what a worker raises with its whole traceback; that is told once, in one message.
-        logging.getLogger(library).setLevel(logging.CRITICAL)
-
-
-@contextmanager
-def _stderr_aside() -> Iterator[None]:
-    """Keep what goes to standard error in a file; where the block fails, it is printed after all."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as aside:
-        kept = os.dup(2)
-        os.dup2(aside.fileno(), 2)
-        failed = True
-        try:
-            yield
-            failed = False
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            if failed:
-                aside.seek(0)
-                sys.stderr.write(aside.read().decode(errors="replace"))
 
 
 def _show(result: InferenceResult) -> None:

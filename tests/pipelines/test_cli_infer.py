@@ -52,7 +52,7 @@ def test_what_the_options_come_to(asked, project):
     )  # fmt: skip
     ((request, beam_args),) = asked
     assert request.files == ("data/*.csv", "more.csv")
-    assert str(request.output) == "out"
+    assert request.output == project.folder / "out"
     assert request.overwrite is True
     assert (request.model.name, request.model.version) == ("digits", 1)
     config = request.config

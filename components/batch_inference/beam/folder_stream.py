@@ -27,9 +27,11 @@ from penstock.components.batch_inference.beam.pace import Pace
 from penstock.components.batch_inference.infer import infer_here
 from penstock.components.batch_inference.places import is_url
 from penstock.components.batch_inference.request import InferenceRequest, PinnedModel
+from penstock.components.batch_inference.running import new_pipeline, runner_errors
 from penstock.errors import ConfigError, EnvironmentProblem, PenstockError
 from penstock.reporting import note
 
+_AGAIN = "start the stream again: what is published stays, and the rest is scored"
 _AGAIN_SECONDS = 0.1
 """After which a runner asks again; the time between two looks at the folder is kept by :class:`Arrivals`."""
 
@@ -203,9 +205,9 @@ def run(stream: FolderStream, arguments: Sequence[str]) -> StreamResult:
     ledger = Ledger(stream.output)
     with ledger.held(), _signals_to(ledger.stop) as take_signals:
         ledger.prepare()
-        pipeline = beam.Pipeline(options=PipelineOptions([*arguments, "--streaming"]))
+        pipeline = new_pipeline(lambda: beam.Pipeline(options=PipelineOptions([*arguments, "--streaming"])))
         _ = pipeline | ScoreArrivals(stream)
-        with _told(ledger):
+        with runner_errors(lambda: _failure(ledger), hint=_AGAIN):
             result = pipeline.run()
             take_signals()  # Prism's job server takes SIGINT for itself when it starts.
             result.wait_until_finish()
@@ -214,20 +216,8 @@ def run(stream: FolderStream, arguments: Sequence[str]) -> StreamResult:
         return StreamResult(counts.get("rows", 0), counts.get("errors", 0), ledger.failures())
 
 
-@contextmanager
-def _told(ledger: Ledger) -> Iterator[None]:
-    """Turn what a runner raises into the error that a worker has kept, or else into one of ours."""
-    try:
-        yield
-    except Exception as error:
-        for known in ledger.failures().values():
-            if isinstance(known, EnvironmentProblem):
-                raise known from error
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise EnvironmentProblem(
-            f"the Beam runner failed: {type(error).__name__}: {lines[-1] if lines else 'without a message'}",
-            hint="start the stream again: what is published stays, and the rest is scored",
-        ) from error
+def _failure(ledger: Ledger) -> PenstockError | None:
+    return next((error for error in ledger.failures().values() if isinstance(error, EnvironmentProblem)), None)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Stores that Beam reaches by a scheme: one kept in a folder, which behaves as object stores do, and TensorFlow's ``ram``.
+"""Stores that Beam reaches by a scheme: one in a folder, which behaves as object stores do, and TensorFlow's ``ram``.
 
 Workers in other processes import this module as one of Beam's plugins, and find the folder by the environment.
 """
@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Self, cast
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata, FileSystem
 
@@ -98,7 +98,7 @@ class _Unfinished:
     def write(self, content: bytes) -> int:
         return self._stream.write(content)
 
-    def __enter__(self) -> _Unfinished:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -17,13 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from penstock.components.batch_inference import store as store_module
+from penstock.components.batch_inference import remote_files
 from penstock.components.batch_inference.config import BatchInferenceConfig
 from penstock.components.batch_inference.infer import explain, infer, infer_here
 from penstock.components.batch_inference.pinned import pin
 from penstock.components.batch_inference.places import Url
 from penstock.components.batch_inference.request import InferenceRequest, InferenceResult, PinnedModel
 from penstock.components.batch_inference.score_shard import score_shard
+from penstock.components.batch_inference.store import UrlStore
 from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem
 from tests.components.batch_inference import stores
 from tests.components.batch_inference.conftest import example, read_lines
@@ -200,17 +200,19 @@ def test_the_manifest_goes_first_and_comes_last(bucket: Bucket, monkeypatch: pyt
     bucket.run(url)
     bucket.put("a.jsonl", _lines([[3, 4], [5, 6]]))
     manifest = bucket.folder / "out/prediction.manifest.json"
-    copy, seen = store_module.remote_files.copy_all, []
+    copy, seen = remote_files.copy_all, []
 
     def copied(*arguments: Any) -> None:
         seen.append(manifest.exists())
         copy(*arguments)
         seen.append(manifest.exists())
 
-    monkeypatch.setattr(store_module.remote_files, "copy_all", copied)
+    monkeypatch.setattr(remote_files, "copy_all", copied)
     with pytest.raises(ConfigError, match="holds the complete results of another run"):
         bucket.run(url)
-    infer_here(InferenceRequest(bucket.request().config, (url,), Url(f"{bucket.url}/out"), bucket.model, overwrite=True))
+    infer_here(
+        InferenceRequest(bucket.request().config, (url,), Url(f"{bucket.url}/out"), bucket.model, overwrite=True)
+    )
     assert seen == [False, False]
     assert manifest.exists()
     assert len(bucket.results()) == 2
@@ -219,14 +221,14 @@ def test_the_manifest_goes_first_and_comes_last(bucket: Bucket, monkeypatch: pyt
 def test_a_run_that_was_killed_while_it_published_is_completed(bucket: Bucket, monkeypatch: pytest.MonkeyPatch):
     for letter in "ab":
         bucket.put(f"{letter}.jsonl", _lines([[1, 2]]))
-    copy = store_module.remote_files.copy_all
+    copy = remote_files.copy_all
 
     def killed(names: Sequence[str], *places: str) -> None:
         copy(names[:1], *places)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module.remote_files, "copy_all", killed)
+        patch.setattr(remote_files, "copy_all", killed)
         with pytest.raises(KeyboardInterrupt):
             bucket.run(f"{bucket.url}/*.jsonl")
     assert not (bucket.folder / "out/prediction.manifest.json").exists()
@@ -238,7 +240,7 @@ def test_a_run_that_was_killed_while_it_published_is_completed(bucket: Bucket, m
 
 def test_a_second_run_into_the_same_output_is_found_out(bucket: Bucket, monkeypatch: pytest.MonkeyPatch):
     url = bucket.put("a.jsonl", _lines([[1, 2]]))
-    other = store_module.UrlStore(f"{bucket.url}/.partial-out")
+    other = UrlStore(f"{bucket.url}/.partial-out")
 
     def overtaken(*arguments: Any) -> Any:
         with other.held():
@@ -305,4 +307,4 @@ def test_workers_in_another_process_need_nothing_of_this_machine(bucket: Bucket,
     result = infer(request, lambda: beam.Pipeline(options=options))
     assert (result.rows, result.results, result.errors) == (18, 15, 3)
     assert bucket.results() == [{"key": f"{f}.jsonl:{n}", "sum": 2.0 * (n + 1)} for f in "abc" for n in range(5)]
-    assert os.listdir(bucket.folder.parent) == ["bucket"]
+    assert not [name for name in bucket.names() if "partial" in name]

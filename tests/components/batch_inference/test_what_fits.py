@@ -70,11 +70,11 @@ def test_examples_that_lack_a_feature(scoring):
 
 def test_no_such_signature_or_output(scoring):
     scoring.write("rows.jsonl", "[1, 2]\n")
-    assert _said(scoring, ArtifactError, "rows.jsonl", signature="serialised") == (
+    assert _said(scoring, ConfigError, "rows.jsonl", signature="serialised") == (
         f"{scoring.model.path}: the model has no signature 'serialised'\n"
         "  received: serialised\n  expected: one of serialized, serving_default\n  next: did you mean 'serialized'?"
     )
-    assert "has no output 'z'" in _said(scoring, ArtifactError, "rows.jsonl", output={"outputs": ["z"]})
+    assert "has no output 'z'" in _said(scoring, ConfigError, "rows.jsonl", output={"outputs": ["z"]})
 
 
 def test_files_that_hold_something_else(scoring):
