@@ -115,7 +115,7 @@ def explain(request: InferenceRequest) -> list[str]:
     job_of(request.config, asked, Work(FolderStore(""), len(files), ""))
     gzip = " gzip," if files[0].gzip else ""
     return [
-        f"{len(files)} files, {files[0].format},{gzip} {sum(file.size for file in files):,} bytes",
+        f"{len(files)} {'file' if len(files) == 1 else 'files'}, {files[0].format},{gzip} {sum(file.size for file in files):,} bytes",
         f"signature {asked.signature.name}",
         *(f"  {line}" for line in asked.features.explain()),
         *(f"  → {shown(output)}" for output in asked.signature.outputs),

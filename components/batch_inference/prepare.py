@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ from penstock.components.batch_inference.writing.writer import KEY, Writing
 from penstock.errors import ArtifactError, ConfigError
 from penstock.serving.saved_model import SignatureInfo
 
+_WITH_COLUMNS = ("csv", "parquet")
 _ALIKE = ("tfrecord", "file_list")
 """Formats in which nothing but the first rows tells what the others have: one file is looked at."""
 
@@ -72,7 +73,20 @@ def asked_of(config: BatchInferenceConfig, model: PinnedModel | None, files: Seq
     if not offers:
         raise ArtifactError("no input file has a row", where=files[0].path, received=f"{len(files)} empty files")
     maps = [feature_map(target.signature, offer, target.features) for offer in offers]
+    for offer in offers:
+        _require_alike(maps[0].columns, offer, offers[0])
     return Asked(target.scorer, target.signature, maps[0], offers, target.told)
+
+
+def _require_alike(columns: Collection[str], offer: Offer, first: Offer) -> None:
+    if offer.format in _WITH_COLUMNS and (lacking := [name for name in columns if name not in offer.columns]):
+        raise ConfigError(
+            "the file lacks columns that feed the signature from the first file",
+            where=offer.where,
+            received=f"columns {', '.join(offer.columns)}",
+            expected=f"{', '.join(lacking)}, as in {first.where}",
+            hint="score files of other columns in a run of their own",
+        )
 
 
 class _Target(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,9 @@ def serving(base: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def address(versions: Path) -> Iterator[str]:
     with serving(versions) as found:
+        # The server answers as soon as one version is loaded.
+        while RemoteSpec(found, "scaler").pinned().version != 2:
+            threading.Event().wait(0.01)
         yield found
 
 
