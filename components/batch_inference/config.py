@@ -43,7 +43,7 @@ class Input(Options):
     files: ProjectPath | None = Field(
         default=None,
         min_length=1,
-        description="Path or glob of the input files. Default: the files of the input `examples`.",
+        description="Path, URL or glob of the input files. Default: the files of the input `examples`.",
         examples=["data/*.csv"],
     )
     splits: tuple[Name, ...] | None = Field(
@@ -65,7 +65,7 @@ class Input(Options):
     split_size: Size = Field(
         default="512MB",
         description="Files larger than this, in bytes, are scored in several shards where their format allows: "
-        "TFRecord and JSON Lines without compression, and Parquet.",
+        "TFRecord and JSON Lines without compression, and Parquet; behind a URL Parquet only.",
     )
 
 

@@ -114,8 +114,9 @@ def explain(request: InferenceRequest) -> list[str]:
     asked = asked_of(request.config, request.model, files)
     job_of(request.config, asked, Work(FolderStore(""), len(files), ""))
     gzip = " gzip," if files[0].gzip else ""
+    count = f"{len(files)} {'file' if len(files) == 1 else 'files'}"
     return [
-        f"{len(files)} {'file' if len(files) == 1 else 'files'}, {files[0].format},{gzip} {sum(file.size for file in files):,} bytes",
+        f"{count}, {files[0].format},{gzip} {sum(file.size for file in files):,} bytes",
         f"signature {asked.signature.name}",
         *(f"  {line}" for line in asked.features.explain()),
         *(f"  → {shown(output)}" for output in asked.signature.outputs),
