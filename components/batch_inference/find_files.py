@@ -36,7 +36,7 @@ def find_files(patterns: Sequence[str], wanted: InputFormat | None) -> tuple[Inp
 
     Args:
         patterns: What was asked for. Of a folder, all files that lie in it directly count, hidden ones excepted.
-        wanted: What they hold; None: what their names say.
+        wanted: What they hold; None: what their names say, or else their first bytes.
 
     Raises:
         ConfigError: Nothing matches, the format cannot be told, or the files are of several formats.

@@ -174,7 +174,7 @@ def _translated(job: Job, shard: Shard) -> Iterator[None]:
         full = error.errno == errno.ENOSPC or "No space left" in str(error)
         raise EnvironmentProblem(
             "no space is left on the disk" if full else f"reading or writing failed: {error.strerror or error}",
-            where=job.work.store.where if full else str(error.filename or shard.file.path),
+            where=job.work.store.disk if full else str(error.filename or shard.file.path),
             hint="free some space, or choose another output folder, and run again: what is finished is kept"
             if full
             else "run again: what is finished is kept",
@@ -189,7 +189,12 @@ def progress_counter(job: Job, shard: Shard) -> Callable[[int, int, int], None]:
         now = time.monotonic()
         if now - last[0] >= job.work.store.pause:
             last[0] = now
-            job.work.write_progress(shard.index, {"rows": rows, "errors": errors, "bytes": size, **worker})
+            note = {"rows": rows, "errors": errors, "bytes": size, **worker}
+            try:
+                job.work.write_progress(shard.index, note)
+            except EnvironmentProblem as error:
+                # A store that is late once: the rows are worth more than the news of them.
+                _log.warning("how far it is cannot be written now: %s", error)
 
     count(0, 0, 0)
     return count

@@ -30,6 +30,7 @@ class Store(Protocol):
     Attributes:
         where: Its path or URL.
         pause: Seconds that are well spent between two looks, or two notes of how far something is.
+        disk: A folder on the disk on which files are made.
     """
 
     @property
@@ -39,6 +40,10 @@ class Store(Protocol):
     @property
     def pause(self) -> float:
         """Seconds that are well spent between two looks, or two notes of how far something is."""
+
+    @property
+    def disk(self) -> str:
+        """A folder on the disk on which files are made."""
 
     def read(self, name: str) -> bytes | None:
         """Return what a file holds, None if it is not there."""
@@ -98,6 +103,11 @@ class FolderStore:
 
     where: str
     pause: float = 0.5
+
+    @property
+    def disk(self) -> str:
+        """The folder itself."""
+        return self.where
 
     def read(self, name: str) -> bytes | None:
         """Return what a file holds, None if it is not there."""
@@ -198,6 +208,11 @@ class UrlStore:
     pause: float = 10.0
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)
 
+    @property
+    def disk(self) -> str:
+        """The worker's folder for temporary files."""
+        return tempfile.gettempdir()
+
     def read(self, name: str) -> bytes | None:
         """Return what a file holds, None if it is not there."""
         return remote_files.read_url(f"{self.where}/{name}")
@@ -212,7 +227,7 @@ class UrlStore:
 
     def partial(self, name: str) -> Path:
         """Return a path on this machine's own disk."""
-        return Path(tempfile.gettempdir(), f"penstock-{os.getpid()}-{uuid.uuid4().hex}-{name}")
+        return Path(self.disk, f"penstock-{os.getpid()}-{uuid.uuid4().hex}-{name}")
 
     def keep(self, made: Path, name: str) -> None:
         """Upload a file."""

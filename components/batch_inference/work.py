@@ -128,6 +128,10 @@ def require_free(output: Place, manifest: str) -> None:
         ConfigError: It does, or is a file.
     """
     if isinstance(output, Url):
+        if "/" not in output.text.partition("://")[2]:
+            raise ConfigError(
+                "the output is a whole bucket", where=str(output), expected=f"a folder in it: {output}/name"
+            )
         found = sorted(url.removeprefix(f"{output}/") for url in matching(f"{output}/*"))
         # Without the manifest: what a run has left that was killed while it published.
         _refuse([name for name in found if not name.startswith(_PREFIX)], output, manifest)

@@ -107,7 +107,7 @@ class SavedModelHandler(ModelHandler[Any, PredictionResult, LoadedModel]):
     Metrics, in the namespace ``penstock.batch_inference``: counters ``rows`` and ``errors``, and those of RunInference.
 
     Args:
-        model: Folder of a SavedModel, or a base path, whose newest version is loaded.
+        model: Folder or URL of a SavedModel, or of a base path, whose newest version is loaded.
         signature: The signature to ask.
         outputs: The outputs to compute; all when empty.
         nan: What becomes of rows with a NaN: ``error`` or ``keep``.

@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from penstock.components.batch_inference import remote_files
+from penstock.components.batch_inference.beam.model_handler import SavedModelHandler
+from penstock.components.batch_inference.beam.row_scorer import Failed
 from penstock.components.batch_inference.config import BatchInferenceConfig
 from penstock.components.batch_inference.infer import explain, infer, infer_here
 from penstock.components.batch_inference.pinned import pin
@@ -182,6 +184,17 @@ def test_a_model_behind_a_url(bucket: Bucket):
     assert [row["sum"] for row in bucket.results()] == [6]
 
 
+def test_the_newest_version_behind_a_url_for_run_inference(bucket: Bucket):
+    for version in ("2", "10"):
+        bucket.put_model(f"models/{version}")
+    bucket.put("models/11/half", b"")
+    version = SavedModelHandler("store://bucket/models", signature="serialized").load_model().current()
+    assert str(version.path) == "store://bucket/models/10"
+    (answer,) = version.rows.score([example(x=[1.0, 2.0])])
+    assert not isinstance(answer, Failed)
+    assert answer["sum"] == 6
+
+
 def test_a_model_that_is_replaced_behind_its_url_is_not_mixed_in(bucket: Bucket):
     bucket.model = bucket.put_model("models/2")
     bucket.put("models/2/assets/words.txt", b"new")
@@ -210,9 +223,7 @@ def test_the_manifest_goes_first_and_comes_last(bucket: Bucket, monkeypatch: pyt
     monkeypatch.setattr(remote_files, "copy_all", copied)
     with pytest.raises(ConfigError, match="holds the complete results of another run"):
         bucket.run(url)
-    infer_here(
-        InferenceRequest(bucket.request().config, (url,), Url(f"{bucket.url}/out"), bucket.model, overwrite=True)
-    )
+    infer_here(replace(bucket.request(url), overwrite=True))
     assert seen == [False, False]
     assert manifest.exists()
     assert len(bucket.results()) == 2
@@ -271,6 +282,15 @@ def test_too_many_errors_keep_the_errors_file(bucket: Bucket):
     assert raised.value.where == kept
     assert (bucket.folder / kept.removeprefix("store://bucket/")).is_file()
     assert bucket.run(url, max_error_rate=0.5).errors == 1
+
+
+def test_a_whole_bucket_is_no_output(bucket: Bucket):
+    request = replace(bucket.request(bucket.put("a.jsonl", _lines([[1, 2]]))), output=Url("store://bucket"))
+    with pytest.raises(ConfigError) as raised:
+        infer_here(request)
+    assert str(raised.value) == (
+        "store://bucket: the output is a whole bucket\n  expected: a folder in it: store://bucket/name"
+    )
 
 
 def test_nothing_matches(bucket: Bucket):
