@@ -226,9 +226,8 @@ def _show(result: InferenceResult) -> None:
     if result.reused:
         typer.echo("Nothing to do: the same model has scored the same files with the same parameters.")
     rate = f" ({result.rows / result.seconds:,.0f} rows/s)" if result.seconds else ""
-    typer.echo(
-        f"{result.rows:,} rows in {result.seconds:.1f} s{rate}: {result.results:,} results, {result.errors:,} errors"
-    )
+    took = "" if result.reused else f" in {result.seconds:.1f} s{rate}"
+    typer.echo(f"{result.rows:,} rows{took}: {result.results:,} results, {result.errors:,} errors")
     for cause, count in result.causes[:_CAUSES]:
         typer.echo(f"  {count:,} rows: {cause}")
     if len(result.causes) > _CAUSES:
