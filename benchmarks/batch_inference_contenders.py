@@ -18,6 +18,8 @@ from typing import Any
 from benchmarks.batch_inference_data import OUTPUTS
 
 _BATCH = 4096
+_LONGEST_SECONDS = 1800
+"""Of one run: about ten times what the slowest takes for a million rows."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,12 @@ def run(name: str, **task: Any) -> Run:
     """Run a contender in a process of its own; what it prints is shown if it fails."""
     command = [sys.executable, "-m", __spec__.name, name, json.dumps(task)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    try:
+        ended = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=_LONGEST_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SystemExit(f"{name} has not ended after {_LONGEST_SECONDS} s: {task}") from error
     if ended.returncode:
         raise SystemExit(f"{name} failed:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
     return Run(**json.loads(ended.stdout.splitlines()[-1]))
@@ -97,7 +104,7 @@ def _limit(task: Mapping[str, Any]) -> Callable[[], object]:
     from penstock.components.batch_inference.config import Output
     from penstock.components.batch_inference.rows import Predictions
     from penstock.components.batch_inference.scoring.scorer import signature_of
-    from penstock.components.batch_inference.writing.writer import Target, open_writer
+    from penstock.components.batch_inference.writing.writer import Writing, open_writer
 
     model, output = Path(task["model"]), Path(task["output"])
     chosen = Output(format=task["format"])
@@ -108,9 +115,9 @@ def _limit(task: Mapping[str, Any]) -> Callable[[], object]:
         signature = signature_of(model, "serving_default", OUTPUTS)
         loaded = tf.saved_model.load(str(model))
         answer = loaded.signatures["serving_default"]
+        writing = Writing(chosen.format, chosen.chosen_compression, signature, pa.schema([]))
         for file in sorted(Path(task["rows"]).glob("*.gz")):
-            target = Target(output / file.name, chosen.chosen_compression, signature, pa.schema([]))
-            writer = open_writer(task["format"], target)
+            writer = open_writer(output / file.name, writing)
             done = 0
             for records in _batches(str(file), task.get("max_rows", _BATCH)):
                 found = answer(examples=records)

@@ -29,14 +29,15 @@ def pipeline(root: Path) -> Any:
         pipeline_root=str(root / "artifacts"),
         components=_components(root),
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(root / "metadata.sqlite")),
-        beam_pipeline_args=["--direct_running_mode=in_memory"],
+        # As ours: Beam's default would try a runner first that it downloads.
+        beam_pipeline_args=["--runner=FnApiRunner", "--direct_running_mode=in_memory"],
         enable_cache=True,
     )
 
 
 def _components(root: Path) -> list[Any]:
     from tfx import components
-    from tfx.proto import example_gen_pb2, pusher_pb2, trainer_pb2
+    from tfx.proto import bulk_inferrer_pb2, example_gen_pb2, pusher_pb2, trainer_pb2
 
     splits = [example_gen_pb2.Input.Split(name=name, pattern=f"{name}-*") for name in ("train", "eval")]
     examples = components.ImportExampleGen(
@@ -69,7 +70,13 @@ def _components(root: Path) -> list[Any]:
         model_blessing=evaluator.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(filesystem=filesystem),
     )
-    return [examples, statistics, schema, validator, transform, trainer, evaluator, pusher]
+    predictions = components.BulkInferrer(
+        examples=examples.outputs["examples"],
+        model=trainer.outputs["model"],
+        data_spec=bulk_inferrer_pb2.DataSpec(example_splits=["eval"]),
+        model_spec=bulk_inferrer_pb2.ModelSpec(),
+    )
+    return [examples, statistics, schema, validator, transform, trainer, evaluator, pusher, predictions]
 
 
 def _eval_config() -> Any:

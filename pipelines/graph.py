@@ -96,10 +96,10 @@ class Graph:
 def beam_args(runner: str, options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return Beam's flags for the config's ``beam`` block.
 
-    ``direct`` runs in this process: Beam's newer local default, Prism, takes longer to start than small data takes
-    to process, and several processes were slower too.
+    ``direct`` is Beam's runner in this process. Its ``DirectRunner`` would try another one first, Prism, which it
+    downloads, and which takes longer to start than small data takes to process; several processes were slower too.
     """
-    names = {"direct": "DirectRunner", "dataflow": "DataflowRunner", "flink": "FlinkRunner", "spark": "SparkRunner"}
+    names = {"direct": "FnApiRunner", "dataflow": "DataflowRunner", "flink": "FlinkRunner", "spark": "SparkRunner"}
     settings: dict[str, Any] = {"direct_running_mode": "in_memory"} if runner == "direct" else {}
     flags = [f"--runner={names.get(runner, runner)}"]
     for key, value in {**settings, **options}.items():

@@ -43,7 +43,7 @@ class Input(Options):
     files: ProjectPath | None = Field(
         default=None,
         min_length=1,
-        description="Path or glob of the input files. Default: the files of the input `examples`.",
+        description="Path, URL or glob of the input files. Default: the files of the input `examples`.",
         examples=["data/*.csv"],
     )
     splits: tuple[Name, ...] | None = Field(
@@ -65,7 +65,7 @@ class Input(Options):
     split_size: Size = Field(
         default="512MB",
         description="Files larger than this, in bytes, are scored in several shards where their format allows: "
-        "TFRecord and JSON Lines without compression, and Parquet.",
+        "TFRecord and JSON Lines without compression, and Parquet; behind a URL Parquet only.",
     )
 
 
@@ -125,7 +125,7 @@ class RemoteServer(Options):
     label: Name | None = Field(default=None, description="Ask the version that this label names.")
     version: PositiveInt | None = Field(default=None, description="Ask this version.")
     in_flight: PositiveInt = Field(default=4, description="Requests of one worker process at the same time, a count.")
-    deadline: float = Field(default=30.0, gt=0, description="Time for one batch, retries included, in seconds.")
+    deadline: float = Field(default=30.0, gt=0, description="Time for one attempt to score a batch, in seconds.")
     retries: int = Field(default=5, ge=0, description="How often a batch is sent again when the server is away.")
 
     @model_validator(mode="after")

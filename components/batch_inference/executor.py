@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-from pathlib import Path
 from typing import Any
 
 from tfx import types
@@ -14,7 +13,9 @@ from tfx.utils import path_utils
 from penstock.components.batch_inference.config import BatchInferenceConfig
 from penstock.components.batch_inference.infer import infer
 from penstock.components.batch_inference.pinned import pin
+from penstock.components.batch_inference.places import Place, place_of
 from penstock.components.batch_inference.request import InferenceRequest, InferenceResult, PinnedModel
+from penstock.components.batch_inference.visible import require_visible
 from penstock.components.example_files import split_files
 from penstock.errors import ArtifactError, ConfigError
 from penstock.reporting import note
@@ -43,7 +44,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             predictions.set_int_custom_property("scored", 0)
             predictions.set_string_custom_property("reason", reason)
             return
-        request = _request(input_dict, config, Path(predictions.uri))
+        request = _request(input_dict, config, place_of(predictions.uri))
+        require_visible(request, self._beam_pipeline_args or ())
         result = infer(request, self._make_beam_pipeline)
         _record(predictions, request, result)
 
@@ -61,7 +63,7 @@ def _why_not(inputs: Artifacts) -> str:
     return ""
 
 
-def _request(inputs: Artifacts, config: BatchInferenceConfig, output: Path) -> InferenceRequest:
+def _request(inputs: Artifacts, config: BatchInferenceConfig, output: Place) -> InferenceRequest:
     files = (config.input.files,) if config.input.files else _files(inputs, config)
     if not config.input.files and config.input.format is None:
         config = config.model_copy(update={"input": config.input.model_copy(update={"format": "tfrecord"})})
@@ -74,7 +76,7 @@ def _model(inputs: Artifacts) -> PinnedModel:
         return _pushed(artifact_utils.get_single_instance(inputs["pushed_model"]))
     if inputs.get("model"):
         model = artifact_utils.get_single_instance(inputs["model"])
-        return pin(Path(path_utils.serving_model_path(model.uri)))
+        return pin(place_of(path_utils.serving_model_path(model.uri)))
     raise ConfigError(
         "no model is wired", expected="`model`, `pushed_model`, or mode: {remote: {grpc: host:8500, model: name}}"
     )
@@ -82,7 +84,7 @@ def _model(inputs: Artifacts) -> PinnedModel:
 
 def _pushed(artifact: types.Artifact) -> PinnedModel:
     """Return the version that a Pusher pushed, stock or ours, if it is still what was pushed."""
-    path = Path(artifact.get_string_custom_property("pushed_destination") or artifact.uri)
+    path = place_of(artifact.get_string_custom_property("pushed_destination") or artifact.uri)
     version = artifact.get_string_custom_property("pushed_version")
     name = artifact.get_string_custom_property("model_name")
     pinned = pin(path, name=name, version=int(version) if version.isdecimal() else None)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from penstock.components.batch_inference import manifest
@@ -19,16 +16,19 @@ from penstock.components.batch_inference.config import BatchInferenceConfig
 from penstock.components.batch_inference.features.maps import told as shown
 from penstock.components.batch_inference.find_files import find_files
 from penstock.components.batch_inference.job import Job
+from penstock.components.batch_inference.places import Place, place_of
 from penstock.components.batch_inference.prepare import asked_of, job_of
 from penstock.components.batch_inference.progress import reporting_progress
 from penstock.components.batch_inference.reading.parts import parts_of
 from penstock.components.batch_inference.report import ShardReport
 from penstock.components.batch_inference.request import InferenceRequest, InferenceResult
+from penstock.components.batch_inference.running import new_pipeline, runner_errors
 from penstock.components.batch_inference.score_shard import progress_counter, score_shard
 from penstock.components.batch_inference.shards import InputFile, Shard
+from penstock.components.batch_inference.store import FolderStore, store_at
 from penstock.components.batch_inference.watch import watched
 from penstock.components.batch_inference.words import byte_count
-from penstock.components.batch_inference.work import Work, begin, held, publish, remove, require_free
+from penstock.components.batch_inference.work import OUTPUT, Work, begin, require_free
 from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem
 from penstock.reporting import note
 from penstock.version import __version__
@@ -50,7 +50,9 @@ def infer(request: InferenceRequest, make_pipeline: Callable[[], Any]) -> Infere
         ArtifactError: Files or model are damaged or change during the run, or too many rows are bad.
         EnvironmentProblem: The disk, the server, or the runner.
     """
-    return _infer(request, partial(_on_beam, make_pipeline))
+    # First of all: Beam's file systems take their options from the newest pipeline.
+    pipeline = new_pipeline(make_pipeline)
+    return _infer(request, partial(_on_beam, pipeline))
 
 
 def infer_here(request: InferenceRequest) -> InferenceResult:
@@ -59,7 +61,7 @@ def infer_here(request: InferenceRequest) -> InferenceResult:
 
 
 def _infer(request: InferenceRequest, run: Callable[[Job, Sequence[Shard]], None]) -> InferenceResult:
-    config, output = request.config, request.output.absolute()
+    config, output = request.config, place_of(str(request.output))
     require_free(output, manifest.NAME)
     files = find_files(request.files, config.input.format)
     asked = asked_of(config, request.model, files)
@@ -67,32 +69,32 @@ def _infer(request: InferenceRequest, run: Callable[[Job, Sequence[Shard]], None
     if (done := _complete(output, source, overwrite=request.overwrite)) is not None:
         return done
     shards = _shards(files, byte_count(config.input.split_size))
-    folder = request.work or output.parent / f".partial-{output.name}"
-    work = Work(str(folder.absolute()), len(shards), config.output.suffix)
+    store = store_at(request.work or output.parent / f".partial-{output.name}")
+    work = Work(store, len(shards), config.output.suffix)
     job = job_of(config, asked, work)
-    with held(folder), _tidy(work, shards):
+    with store.held(), _tidy(work):
         if begin(work, source.fingerprint):
-            note(f"goes on from an earlier attempt: {work.finished(shards)} of {len(shards)} shards are finished")
+            note(f"goes on from an earlier attempt: {len(work.finished())} of {len(shards)} shards are finished")
         began = time.monotonic()
         with reporting_progress(work, shards):
             run(job, shards)
         seconds = time.monotonic() - began
         reports = [_report(work, shard) for shard in shards]
-        result = manifest.result_of(work.output, reports, asked.model, seconds)
+        result = manifest.result_of(place_of(work.output), reports, asked.model, seconds)
         _judge(config, result)
-        manifest.write(work.output, source, reports, seconds)
-        publish(work, output)
+        store.publish(OUTPUT, output, (manifest.NAME, manifest.content_of(source, reports, seconds)))
+        store.remove()
     return replace(result, output=output)
 
 
 @contextmanager
-def _tidy(work: Work, shards: Sequence[Shard]) -> Iterator[None]:
+def _tidy(work: Work) -> Iterator[None]:
     """Leave nothing of a run that fails before a shard is finished."""
     try:
         yield
     except BaseException:
-        if not work.finished(shards):
-            remove(work)
+        if not work.finished():
+            work.store.remove()
         raise
 
 
@@ -110,17 +112,18 @@ def explain(request: InferenceRequest) -> list[str]:
     """
     files = find_files(request.files, request.config.input.format)
     asked = asked_of(request.config, request.model, files)
-    job_of(request.config, asked, Work("", len(files), ""))
+    job_of(request.config, asked, Work(FolderStore(""), len(files), ""))
     gzip = " gzip," if files[0].gzip else ""
+    count = f"{len(files)} {'file' if len(files) == 1 else 'files'}"
     return [
-        f"{len(files)} files, {files[0].format},{gzip} {sum(file.size for file in files):,} bytes",
+        f"{count}, {files[0].format},{gzip} {sum(file.size for file in files):,} bytes",
         f"signature {asked.signature.name}",
         *(f"  {line}" for line in asked.features.explain()),
         *(f"  → {shown(output)}" for output in asked.signature.outputs),
     ]
 
 
-def _complete(output: Path, source: manifest.Source, *, overwrite: bool) -> InferenceResult | None:
+def _complete(output: Place, source: manifest.Source, *, overwrite: bool) -> InferenceResult | None:
     """Return the result of an output that is complete already.
 
     Raises:
@@ -154,50 +157,13 @@ def _in_this_process(job: Job, shards: Sequence[Shard]) -> None:
         score_shard(job, shard, progress_counter(job, shard))
 
 
-def _on_beam(make_pipeline: Callable[[], Any], job: Job, shards: Sequence[Shard]) -> None:
+def _on_beam(pipeline: Any, job: Job, shards: Sequence[Shard]) -> None:
     from penstock.components.batch_inference.beam.shards import ScoreShards
 
-    try:
-        pipeline = make_pipeline()
-    except ValueError as error:
-        raise ConfigError(f"Beam refuses its options: {_last_line(error)}") from error
-    _require_startable_workers(pipeline)
-    try:
+    with runner_errors(job.work.failure, hint="run again: what is finished is kept"):
         _ = pipeline | "BatchInference" >> ScoreShards(job, tuple(shards))
         with watched(job.work, shards):
             pipeline.run().wait_until_finish()
-    except Exception as error:
-        # Runners pass on a worker's error as text, if at all; the worker has kept it as it is.
-        known = job.work.failure() or (error if isinstance(error, EnvironmentProblem) else None)
-        if known is None:
-            raise EnvironmentProblem(
-                f"the Beam runner failed: {type(error).__name__}: {_last_line(error)}",
-                hint="run again: what is finished is kept",
-            ) from error
-        raise known from error
-
-
-def _require_startable_workers(pipeline: Any) -> None:
-    """Refuse a mode in which Beam would wait for ever: it starts the processes by a shell line, without quotes.
-
-    Raises:
-        EnvironmentProblem: The path of Python does not survive that.
-    """
-    from apache_beam.options.pipeline_options import DirectOptions
-
-    by_shell = pipeline.options.view_as(DirectOptions).direct_running_mode == "multi_processing"
-    if by_shell and shlex.quote(sys.executable) != sys.executable:
-        raise EnvironmentProblem(
-            "Beam cannot start worker processes with this Python",
-            received=sys.executable,
-            expected="a path without spaces and other signs that a shell takes apart",
-            hint="use direct_running_mode=in_memory or multi_threading, or an environment at another path",
-        )
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else "without a message"
 
 
 def _report(work: Work, shard: Shard) -> ShardReport:
@@ -206,8 +172,8 @@ def _report(work: Work, shard: Shard) -> ShardReport:
         raise EnvironmentProblem(
             "the Beam runner ended well, and a shard is not finished",
             where=shard.file.path,
-            expected=f"a report in {work.folder}",
-            hint="do the workers see the same folder under the same path?",
+            expected=f"a report in {work.store.where}",
+            hint="do the workers see the same folder under the same path? --output may be a URL, as gs://bucket/folder",
         )
     return ShardReport.from_dict(found)
 

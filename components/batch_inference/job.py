@@ -11,9 +11,8 @@ from penstock.components.batch_inference.passing import Passing
 from penstock.components.batch_inference.score_block import Nan
 from penstock.components.batch_inference.scoring.scorer import ScorerSpec
 from penstock.components.batch_inference.shards import Limits
-from penstock.components.batch_inference.words import Compression, OutputFormat
 from penstock.components.batch_inference.work import Work
-from penstock.serving.saved_model import SignatureInfo
+from penstock.components.batch_inference.writing.writer import Writing
 
 
 @dataclass(frozen=True)
@@ -29,27 +28,6 @@ class Reading:
     limits: Limits
     columns: pa.Schema
     names: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Writing:
-    """How results are written.
-
-    Attributes:
-        format: What the files hold.
-        compression: How they are compressed.
-        signature: What is asked; its outputs are those that are written.
-        passed: The columns that are passed through.
-        model_name: The model's name, where it has one.
-        model_version: Its version, where it has one.
-    """
-
-    format: OutputFormat
-    compression: Compression
-    signature: SignatureInfo
-    passed: pa.Schema
-    model_name: str = ""
-    model_version: int | None = None
 
 
 @dataclass(frozen=True)

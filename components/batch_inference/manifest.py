@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from penstock import durable
 from penstock.components.batch_inference.config import BatchInferenceConfig
+from penstock.components.batch_inference.places import Place, Url
+from penstock.components.batch_inference.remote_files import read_url
 from penstock.components.batch_inference.report import ShardReport, causes_of
 from penstock.components.batch_inference.request import InferenceResult
 from penstock.components.batch_inference.shards import InputFile
@@ -35,8 +35,8 @@ class Source:
     files: tuple[InputFile, ...]
 
 
-def write(folder: Path, source: Source, reports: Sequence[ShardReport], seconds: float) -> None:
-    """Write the manifest into a folder that holds all other files."""
+def content_of(source: Source, reports: Sequence[ShardReport], seconds: float) -> bytes:
+    """Return the manifest of the files that finished shards have made."""
     rows, errors = sum(report.rows for report in reports), sum(report.errors for report in reports)
     data: dict[str, Any] = {
         "fingerprint": source.fingerprint,
@@ -50,20 +50,21 @@ def write(folder: Path, source: Source, reports: Sequence[ShardReport], seconds:
         "shards": [report.to_dict() for report in reports],
         "config": source.config.model_dump(mode="json"),
     }
-    durable.write_text(folder / NAME, json.dumps(data, indent=1) + "\n")
+    return (json.dumps(data, indent=1) + "\n").encode()
 
 
-def read(output: Path) -> tuple[str, InferenceResult] | None:
+def read(output: Place) -> tuple[str, InferenceResult] | None:
     """Return the fingerprint and the result of a complete output; None where there is none.
 
     Raises:
         ArtifactError: The manifest is damaged.
     """
     path = output / NAME
-    if not path.is_file():
+    content = _content(path)
+    if content is None:
         return None
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(content)
         shards = [ShardReport.from_dict(shard) for shard in data["shards"]]
         result = result_of(output, shards, data["model"], data["seconds"], reused=True)
         return data["fingerprint"], result
@@ -76,8 +77,14 @@ def read(output: Path) -> tuple[str, InferenceResult] | None:
         ) from error
 
 
+def _content(path: Place) -> bytes | None:
+    if isinstance(path, Url):
+        return read_url(str(path))
+    return path.read_bytes() if path.is_file() else None
+
+
 def result_of(
-    output: Path, reports: Sequence[ShardReport], model: Mapping[str, Any], seconds: float, *, reused: bool = False
+    output: Place, reports: Sequence[ShardReport], model: Mapping[str, Any], seconds: float, *, reused: bool = False
 ) -> InferenceResult:
     """Return the result that finished shards make up."""
     rows, errors = sum(report.rows for report in reports), sum(report.errors for report in reports)

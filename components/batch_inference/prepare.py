@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -16,8 +15,10 @@ from penstock.components.batch_inference.features.arrays import value_type
 from penstock.components.batch_inference.features.choose import Offer, feature_map
 from penstock.components.batch_inference.features.converted import FeatureMap
 from penstock.components.batch_inference.features.example_spec import ExampleFeature, example_features
-from penstock.components.batch_inference.job import Job, Reading, Writing
+from penstock.components.batch_inference.job import Job, Reading
 from penstock.components.batch_inference.passing import ColumnPassing, FeaturePassing, Passing, RecordPassing
+from penstock.components.batch_inference.pinned import described
+from penstock.components.batch_inference.places import place_of
 from penstock.components.batch_inference.reading.file_list import PATH
 from penstock.components.batch_inference.reading.open import schema_of
 from penstock.components.batch_inference.request import PinnedModel
@@ -26,10 +27,11 @@ from penstock.components.batch_inference.scoring.scorer import SavedModelSpec, S
 from penstock.components.batch_inference.shards import InputFile, Limits
 from penstock.components.batch_inference.words import byte_count
 from penstock.components.batch_inference.work import Work
-from penstock.components.batch_inference.writing.writer import KEY
+from penstock.components.batch_inference.writing.writer import KEY, Writing
 from penstock.errors import ArtifactError, ConfigError
 from penstock.serving.saved_model import SignatureInfo
 
+_WITH_COLUMNS = ("csv", "parquet")
 _ALIKE = ("tfrecord", "file_list")
 """Formats in which nothing but the first rows tells what the others have: one file is looked at."""
 
@@ -71,7 +73,20 @@ def asked_of(config: BatchInferenceConfig, model: PinnedModel | None, files: Seq
     if not offers:
         raise ArtifactError("no input file has a row", where=files[0].path, received=f"{len(files)} empty files")
     maps = [feature_map(target.signature, offer, target.features) for offer in offers]
+    for offer in offers:
+        _require_alike(maps[0].columns, offer, offers[0])
     return Asked(target.scorer, target.signature, maps[0], offers, target.told)
+
+
+def _require_alike(columns: Collection[str], offer: Offer, first: Offer) -> None:
+    if offer.format in _WITH_COLUMNS and (lacking := [name for name in columns if name not in offer.columns]):
+        raise ConfigError(
+            "the file lacks columns that feed the signature from the first file",
+            where=offer.where,
+            received=f"columns {', '.join(offer.columns)}",
+            expected=f"{', '.join(lacking)}, as in {first.where}",
+            hint="score files of other columns in a run of their own",
+        )
 
 
 class _Target(NamedTuple):
@@ -85,9 +100,10 @@ def _local(config: BatchInferenceConfig, model: PinnedModel | None) -> _Target:
     if model is None:
         raise ConfigError("there is no model", expected="a model, or mode: {remote: {grpc: host:8500, model: name}}")
     outputs = config.output.outputs or ()
-    signature = signature_of(Path(model.path), config.signature, outputs)
-    scorer = SavedModelSpec(model, config.signature, outputs)
-    return _Target(scorer, signature, example_features(Path(model.path)), asdict(model))
+    with described(place_of(model.path)) as folder:
+        signature = signature_of(folder, config.signature, outputs, where=model.path)
+        features = example_features(folder)
+    return _Target(SavedModelSpec(model, config.signature, outputs), signature, features, asdict(model))
 
 
 def _server(config: BatchInferenceConfig) -> _Target:

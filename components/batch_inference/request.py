@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from penstock.components.batch_inference.config import BatchInferenceConfig
+from penstock.components.batch_inference.places import Place
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class PinnedModel:
     """The one model that every worker of a run loads, however long it takes and whatever is pushed meanwhile.
 
     Attributes:
-        path: Folder of the SavedModel.
+        path: Folder of the SavedModel: a path, or a URL.
         digest: SHA-256 over all its files, in hexadecimal; workers compare.
         name: The model's name, where it has one.
         version: Its version, where it has one.
@@ -42,9 +42,9 @@ class InferenceRequest:
 
     config: BatchInferenceConfig
     files: tuple[str, ...]
-    output: Path
+    output: Place
     model: PinnedModel | None
-    work: Path | None = None
+    work: Place | None = None
     overwrite: bool = False
 
 
@@ -65,7 +65,7 @@ class InferenceResult:
         reused: Nothing was scored: the results were complete already.
     """
 
-    output: Path
+    output: Place
     rows: int
     results: int
     errors: int

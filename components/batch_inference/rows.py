@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import orjson
+
+from penstock.components.batch_inference.plain import plain_value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,12 +45,20 @@ class Block:
         rows: The rows.
         bad: Rows between them that could not be read.
         size: Bytes that were read for them, of the file without its compression, about.
+        original: Returns what the file holds of the row at a position; None: no more than ``rows``.
     """
 
     numbers: Array
     rows: pa.RecordBatch
     bad: tuple[BadRow, ...] = ()
     size: int = 0
+    original: Callable[[int], bytes] | None = None
+
+
+def row_as_json(rows: pa.RecordBatch, position: int) -> bytes:
+    """Return a row's columns as JSON."""
+    columns = [name for name in rows.schema.names if name != RECORD]
+    return orjson.dumps(plain_value(rows.select(columns).slice(position, 1).to_pylist()[0]))
 
 
 @dataclass(frozen=True)

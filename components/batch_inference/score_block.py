@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from penstock.components.batch_inference.features.converted import FeatureMap
 from penstock.components.batch_inference.join import holds_arrays, joined
 from penstock.components.batch_inference.passing import Passing
-from penstock.components.batch_inference.plain import plain_value
-from penstock.components.batch_inference.rows import RECORD, BadRow, Block, Predictions, ScoredBlock
+from penstock.components.batch_inference.rows import RECORD, BadRow, Block, Predictions, ScoredBlock, row_as_json
 from penstock.components.batch_inference.scoring.score import score_rows
 from penstock.components.batch_inference.scoring.scorer import Scorer
 from penstock.components.batch_inference.scoring.sizing import BatchSizer
@@ -73,7 +71,7 @@ class BlockScorer:
             outputs=outputs,
             inputs=_kept(inputs, np.isin(places, scored)),
         )
-        bad = [BadRow(int(block.numbers[at]), cause, _original(rows, at)) for at, cause in sorted(causes.items())]
+        bad = [BadRow(int(block.numbers[at]), cause, _original(block, at)) for at, cause in sorted(causes.items())]
         return ScoredBlock(predictions, tuple(sorted([*block.bad, *bad], key=lambda row: row.number)))
 
     def _outputs(
@@ -139,9 +137,10 @@ def _has_nan(array: Array) -> Array:
     return nan
 
 
-def _original(rows: pa.RecordBatch, position: int) -> bytes:
-    """Return a row as the errors file keeps it: the record's bytes, or the columns as JSON."""
-    if rows.schema.names == [RECORD]:
-        return rows.column(0)[position].as_py()  # type: ignore[no-any-return]
-    columns = [name for name in rows.schema.names if name != RECORD]
-    return orjson.dumps(plain_value(rows.select(columns).slice(position, 1).to_pylist()[0]))
+def _original(block: Block, position: int) -> bytes:
+    """Return a row as the errors file keeps it: as the file has it, or else the columns as JSON."""
+    if block.original is not None:
+        return block.original(position)
+    if block.rows.schema.names == [RECORD]:
+        return block.rows.column(0)[position].as_py()  # type: ignore[no-any-return]
+    return row_as_json(block.rows, position)

@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from penstock import durable
 from penstock.components.batch_inference.ahead import in_order
 from penstock.components.batch_inference.job import Job
 from penstock.components.batch_inference.reading.open import open_blocks
@@ -24,11 +23,10 @@ from penstock.components.batch_inference.scoring.sizing import BatchSizer
 from penstock.components.batch_inference.shards import Shard
 from penstock.components.batch_inference.watch import whoami
 from penstock.components.batch_inference.writing.errors import ErrorsFile
-from penstock.components.batch_inference.writing.writer import Target, Writer, open_writer
+from penstock.components.batch_inference.writing.writer import Writer, open_writer
 from penstock.errors import EnvironmentProblem, PenstockError
 from penstock.serving.errors import ServingError
 
-_PROGRESS_SECONDS = 0.5
 _PART_BYTES = 1 << 28
 """Of predictions that are encoded together: the offsets of Arrow's columns, and with them 2 GiB, are the limit."""
 _log = logging.getLogger(__name__)
@@ -87,7 +85,7 @@ def _scored(job: Job, shard: Shard, count: Callable[[int, int, int], object]) ->
     errors = ErrorsFile(partial_errors, shard.file.path)
     counts = _Counts()
     with _removed_on_failure(partial_results, partial_errors):
-        writer = open_writer(job.writing.format, _target(job, partial_results))
+        writer = open_writer(partial_results, job.writing)
         try:
             for done in _blocks(job, shard, writer):
                 for encoded in done.encoded:
@@ -98,11 +96,9 @@ def _scored(job: Job, shard: Shard, count: Callable[[int, int, int], object]) ->
         finally:
             writer.close()
             errors.close()
-    for partial_file, final in ((partial_results, results), (partial_errors, failed)):
-        if final is results or errors.exists:
-            durable.sync(partial_file)
-            partial_file.replace(final)
-    durable.sync(work.output)
+        if errors.exists:
+            work.keep(partial_errors, failed)
+        work.keep(partial_results, results)
     return ShardReport(
         index=shard.index,
         input_file=shard.file.path,
@@ -110,8 +106,8 @@ def _scored(job: Job, shard: Shard, count: Callable[[int, int, int], object]) ->
         rows=counts.rows,
         errors=errors.rows,
         uncounted=errors.uncounted,
-        results_file=results.name,
-        errors_file=failed.name if errors.exists else "",
+        results_file=results,
+        errors_file=failed if errors.exists else "",
         causes=dict(errors.causes),
         bytes=shard.size,
     )
@@ -143,17 +139,10 @@ def _blocks(job: Job, shard: Shard, writer: Writer) -> Iterator[_Done]:
     return in_order(score, open_blocks(shard, job.reading), threads=scorer.parallelism)
 
 
-@cache
+@lru_cache(maxsize=8)
 def _sizer(_: Hashable, most: int) -> BatchSizer:
     """Return the process's sizer of a model: what one shard has found out holds for the next."""
     return BatchSizer(most)
-
-
-def _target(job: Job, path: Path) -> Target:
-    writing = job.writing
-    return Target(
-        path, writing.compression, writing.signature, writing.passed, writing.model_name, writing.model_version
-    )
 
 
 @contextmanager
@@ -185,7 +174,7 @@ def _translated(job: Job, shard: Shard) -> Iterator[None]:
         full = error.errno == errno.ENOSPC or "No space left" in str(error)
         raise EnvironmentProblem(
             "no space is left on the disk" if full else f"reading or writing failed: {error.strerror or error}",
-            where=job.work.folder if full else str(error.filename or shard.file.path),
+            where=job.work.store.disk if full else str(error.filename or shard.file.path),
             hint="free some space, or choose another output folder, and run again: what is finished is kept"
             if full
             else "run again: what is finished is kept",
@@ -193,14 +182,19 @@ def _translated(job: Job, shard: Shard) -> Iterator[None]:
 
 
 def progress_counter(job: Job, shard: Shard) -> Callable[[int, int, int], None]:
-    """Return what writes how far a shard is, a few times a second at most; that it has begun is written at once."""
+    """Return what writes how far a shard is, as often as the store bears; that it has begun is written at once."""
     worker, last = whoami(), [0.0]
 
     def count(rows: int, errors: int, size: int) -> None:
         now = time.monotonic()
-        if now - last[0] >= _PROGRESS_SECONDS:
+        if now - last[0] >= job.work.store.pause:
             last[0] = now
-            job.work.write_progress(shard.index, {"rows": rows, "errors": errors, "bytes": size, **worker})
+            note = {"rows": rows, "errors": errors, "bytes": size, **worker}
+            try:
+                job.work.write_progress(shard.index, note)
+            except EnvironmentProblem as error:
+                # A store that is late once: the rows are worth more than the news of them.
+                _log.warning("how far it is cannot be written now: %s", error)
 
     count(0, 0, 0)
     return count

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from penstock.components.batch_inference.places import state_of
 from penstock.components.batch_inference.words import InputFormat
 from penstock.errors import ArtifactError
 
@@ -14,7 +14,7 @@ class InputFile:
     """An input file as the run found it.
 
     Attributes:
-        path: Where it is.
+        path: Where it is: a path, or a URL.
         name: What rows are identified by: the end of the path that no other input file shares.
         format: What it holds.
         gzip: Whether it is compressed.
@@ -35,15 +35,14 @@ class InputFile:
         Raises:
             ArtifactError: It has, or is gone.
         """
-        try:
-            found = Path(self.path).stat()
-        except FileNotFoundError as error:
-            raise ArtifactError("an input file is gone since the run began", where=self.path) from error
-        if (found.st_size, found.st_mtime_ns) != (self.size, self.modified):
+        found = state_of(self.path)
+        if found is None:
+            raise ArtifactError("an input file is gone since the run began", where=self.path)
+        if found != (self.size, self.modified):
             raise ArtifactError(
                 "an input file has changed since the run began",
                 where=self.path,
-                received=f"{found.st_size} bytes",
+                received=f"{found.size} bytes",
                 expected=f"{self.size} bytes, and the time of its last change as it was",
                 hint="run again once nobody writes it",
             )

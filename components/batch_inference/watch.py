@@ -6,6 +6,7 @@ as other runners do, and no error of its own can tell of it.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -19,6 +20,8 @@ from types import FrameType
 from penstock.components.batch_inference.shards import Shard
 from penstock.components.batch_inference.work import Work
 from penstock.errors import EnvironmentProblem
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ def watched(work: Work, shards: Sequence[Shard], patience: Patience | None = Non
         yield
         return
     ended = threading.Event()
-    thread = threading.Thread(target=_look, args=(work, shards, patience or Patience(), ended), daemon=True)
+    patience = patience or Patience(every=max(Patience.every, work.store.pause))
+    thread = threading.Thread(target=_look, args=(work, shards, patience, ended), daemon=True)
     before = signal.signal(signal.SIGUSR1, _raise)
     thread.start()
     try:
@@ -81,7 +85,12 @@ def _raise(_number: int, _frame: FrameType | None) -> None:
 def _look(work: Work, shards: Sequence[Shard], patience: Patience, ended: threading.Event) -> None:
     missed: dict[int, float] = {}
     while not ended.wait(patience.every):
-        gone = {shard.index: shard for shard in shards if _is_gone(work, shard.index)}
+        try:
+            found = _gone_ones(work)
+        except EnvironmentProblem as error:
+            _LOG.info("the workers are not seen now: %s", error)
+            continue
+        gone = {shard.index: shard for shard in shards if shard.index in found}
         now = time.monotonic()
         missed = {index: missed.get(index, now) for index in gone}
         for index, since in missed.items():
@@ -91,9 +100,11 @@ def _look(work: Work, shards: Sequence[Shard], patience: Patience, ended: thread
                 return
 
 
+def _gone_ones(work: Work) -> frozenset[int]:
+    return frozenset(index for index in work.begun() - work.finished() if _is_gone(work, index))
+
+
 def _is_gone(work: Work, index: int) -> bool:
-    if work.report(index) is not None:
-        return False
     progress = work.progress(index)
     if progress is None or progress["host"] != socket.gethostname():
         return False

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,16 +46,17 @@ from penstock.pipelines.cli.infer_stream import (
     score_elsewhere,
 )
 from penstock.pipelines.cli.options import Json, errors_as_json, example, print_json
+from penstock.pipelines.cli.quietly import import_quietly
 from penstock.pipelines.cli.serving_options import In
 from penstock.reporting import reporting_to
 
 if TYPE_CHECKING:
     from penstock.components.batch_inference.config import BatchInferenceConfig
+    from penstock.components.batch_inference.places import Place
     from penstock.components.batch_inference.request import InferenceRequest, InferenceResult
     from penstock.pipelines.models.choose import Chosen
 
 _CAUSES = 3
-_LIBRARIES = ("tensorflow", "absl", "apache_beam")
 
 
 @example("penstock infer --model digits@stable --input 'data/*.csv' --output predictions")
@@ -148,20 +143,21 @@ class _Job:
     def request(self, *, overwrite: bool = False) -> InferenceRequest:
         """Return what is to be scored."""
         from penstock.components.batch_inference.pinned import pin
+        from penstock.components.batch_inference.places import place_of
         from penstock.components.batch_inference.request import InferenceRequest
 
         if self.output is None:
             raise ConfigError("there is no output folder", expected="--output DIR", hint="--explain writes nothing")
         chosen = None if self.config.remote else self.choose()
         model = pin(chosen.path, name=chosen.name, version=chosen.version) if chosen else None
-        return InferenceRequest(self.config, self.inputs, Path(self.output), model, overwrite=overwrite)
+        return InferenceRequest(self.config, self.inputs, place_of(self.output), model, overwrite=overwrite)
 
     def explain(self) -> None:
         """Print what feeds which input of the signature."""
         request = replace(self, output=self.output or ".").request()
         with LineSink() as sink:
             sink.status("importing TensorFlow")
-            _import_quietly()
+            import_quietly()
             from penstock.components.batch_inference.infer import explain
 
             lines = explain(request)
@@ -170,10 +166,13 @@ class _Job:
 
     def score(self, *, overwrite: bool) -> InferenceResult:
         """Score, and say how far it is."""
+        from penstock.components.batch_inference.visible import require_visible
+
         request = self.request(overwrite=overwrite)
+        require_visible(request, self.beam_args)
         with LineSink() as sink, reporting_to(sink):
             sink.status("importing TensorFlow and Beam")
-            _import_quietly()
+            import_quietly()
             import apache_beam
 
             from penstock.components.batch_inference.infer import infer as score
@@ -223,57 +222,25 @@ def _beam_args(runner: str, options: list[str] | None) -> tuple[str, ...]:
     return beam_args(runner, settings)
 
 
-def _import_quietly() -> None:
-    """Import TensorFlow and let it look for devices: what it prints to the terminal then helps nobody."""
-    from penstock.pipelines.runners.workers import QUIET
-
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    with _stderr_aside():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
-    logging.basicConfig(level=logging.ERROR)
-    for library in _LIBRARIES:
-        # Beam logs what a worker raises with its whole traceback; that is told once, in one message.
-        logging.getLogger(library).setLevel(logging.CRITICAL)
-
-
-@contextmanager
-def _stderr_aside() -> Iterator[None]:
-    """Keep what goes to standard error in a file; where the block fails, it is printed after all."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as aside:
-        kept = os.dup(2)
-        os.dup2(aside.fileno(), 2)
-        failed = True
-        try:
-            yield
-            failed = False
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            if failed:
-                aside.seek(0)
-                sys.stderr.write(aside.read().decode(errors="replace"))
-
-
 def _show(result: InferenceResult) -> None:
-    from penstock.pipelines.config.marks import shown_path
-
     if result.reused:
         typer.echo("Nothing to do: the same model has scored the same files with the same parameters.")
     rate = f" ({result.rows / result.seconds:,.0f} rows/s)" if result.seconds else ""
-    typer.echo(
-        f"{result.rows:,} rows in {result.seconds:.1f} s{rate}: {result.results:,} results, {result.errors:,} errors"
-    )
+    took = "" if result.reused else f" in {result.seconds:.1f} s{rate}"
+    typer.echo(f"{result.rows:,} rows{took}: {result.results:,} results, {result.errors:,} errors")
     for cause, count in result.causes[:_CAUSES]:
         typer.echo(f"  {count:,} rows: {cause}")
     if len(result.causes) > _CAUSES:
         typer.echo(f"  and {len(result.causes) - _CAUSES} other causes")
-    typer.echo(f"Results: {shown_path(result.output)}")
+    typer.echo(f"Results: {_shown(result.output)}")
     for name in result.error_files[:_CAUSES]:
-        typer.echo(f"Errors: {shown_path(result.output / name)}")
+        typer.echo(f"Errors: {_shown(result.output / name)}")
+
+
+def _shown(place: Place) -> str:
+    from penstock.pipelines.config.marks import shown_path
+
+    return shown_path(place) if isinstance(place, Path) else str(place)
 
 
 def _as_json(result: InferenceResult) -> dict[str, Any]:

@@ -11,15 +11,18 @@ from penstock.components.batch_inference.words import Compression, InputFormat, 
 Model = Annotated[
     str,
     typer.Option(
-        "--model", metavar="MODEL", help="A SavedModel's folder, or a pushed model: NAME@LABEL, NAME/VERSION or NAME."
+        "--model",
+        metavar="MODEL",
+        help="A SavedModel's folder or URL, or a pushed model: NAME@LABEL, NAME/VERSION or NAME.",
     ),
 ]
 Inputs = Annotated[
     list[str],
-    typer.Option("--input", metavar="GLOB", help="Input files: a path, folder or quoted glob; may be repeated."),
+    typer.Option("--input", metavar="GLOB", help="Input files: a path, folder, URL or quoted glob; may be repeated."),
 ]
 Output = Annotated[
-    str | None, typer.Option("--output", metavar="DIR", help="The folder of the results; it appears when complete.")
+    str | None,
+    typer.Option("--output", metavar="DIR", help="The folder of the results, or its URL; it appears when complete."),
 ]
 InputFormatOption = Annotated[
     InputFormat | None, typer.Option("--input-format", help="What the input files hold, if their names do not say.")

@@ -12,6 +12,7 @@ import typer
 from penstock.errors import ConfigError, PenstockError
 from penstock.pipelines.cli.infer_progress import LineSink
 from penstock.pipelines.cli.options import print_json
+from penstock.pipelines.cli.quietly import import_quietly
 from penstock.reporting import note, reporting_to
 
 if TYPE_CHECKING:
@@ -96,11 +97,12 @@ class Following:
             PenstockError: There is none, and was none before.
         """
         from penstock.components.batch_inference.pinned import pin
+        from penstock.components.batch_inference.places import place_of
         from penstock.pipelines.models.choose import choose_model
 
         try:
             chosen = choose_model(self._text, self._where)
-            if self._pinned is None or str(chosen.path.absolute()) != self._pinned.path:
+            if self._pinned is None or str(place_of(str(chosen.path))) != self._pinned.path:
                 self._pinned = pin(chosen.path, name=chosen.name, version=chosen.version)
                 note(f"Model: {chosen.told}")
         except PenstockError as error:
@@ -151,6 +153,7 @@ def score_arrivals(
     """Score files as they arrive, until a signal comes; exit code 1 if a batch has no results."""
     with LineSink() as sink, reporting_to(sink):
         sink.status("importing TensorFlow and Beam")
+        import_quietly()
         from penstock.components.batch_inference.beam.arrivals import Grouping
         from penstock.components.batch_inference.beam.folder_stream import FolderStream, run
 
@@ -193,16 +196,30 @@ def score_elsewhere(
     """
     if config.remote:
         raise ConfigError("rows of Pub/Sub and BigQuery are scored in the workers", expected="a model, and no server")
-    import apache_beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-
     messages = places.source.startswith(_MESSAGES)
-    pipeline = apache_beam.Pipeline(options=PipelineOptions([*beam_args, *(["--streaming"] if messages else [])]))
+    with LineSink() as sink:
+        sink.status("importing TensorFlow and Beam")
+        import_quietly()
+    import apache_beam
+
+    from penstock.components.batch_inference.running import new_pipeline, runner_errors
+
+    flags = [*_reading_messages(beam_args), "--streaming"] if messages else list(beam_args)
+    pipeline = new_pipeline(lambda: apache_beam.Pipeline(argv=flags))
     if messages:
         _add_messages(pipeline, places, config, model, options)
     else:
         _add_table(pipeline, places, config, model)
-    pipeline.run().wait_until_finish()
+    with runner_errors(lambda: None, hint="check the network, the credentials of this process, and --beam"):
+        pipeline.run().wait_until_finish()
+
+
+def _reading_messages(beam_args: Sequence[str]) -> list[str]:
+    """Return Beam's flags with another local runner for the one that ``direct`` means, which cannot read Pub/Sub."""
+    from penstock.pipelines.graph import beam_args as beam_flags
+
+    direct = beam_flags("direct", {})[0]
+    return ["--runner=BundleBasedDirectRunner" if flag == direct else flag for flag in beam_args]
 
 
 def _add_messages(
@@ -221,10 +238,13 @@ def _add_messages(
 def _add_table(pipeline: Any, places: Places, config: BatchInferenceConfig, model: str) -> None:
     from penstock.components.batch_inference.beam.bigquery import TableJob, score_table
     from penstock.components.batch_inference.beam.elements import Selection
+    from penstock.components.batch_inference.pinned import described
+    from penstock.components.batch_inference.places import place_of
     from penstock.components.batch_inference.scoring.scorer import signature_of
 
     selection = Selection(config.input.key, config.output.include)
-    signature = signature_of(Path(model), config.signature, config.output.outputs or ())
+    with described(place_of(model)) as folder:
+        signature = signature_of(folder, config.signature, config.output.outputs or (), where=model)
     source, results, errors = _plain(places, _TABLES)
     score_table(pipeline, TableJob(source, results, errors, selection), _handler(config, model), signature)
 

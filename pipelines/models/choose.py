@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.closest import did_you_mean
+from penstock.components.batch_inference.places import Place, is_url, place_of
+from penstock.components.batch_inference.versions import complete_versions, is_saved_model
 from penstock.errors import ConfigError
 from penstock.pipelines.models.find import Model, find_model
 from penstock.serving.versions import versions
@@ -19,13 +21,13 @@ class Chosen:
     """A SavedModel.
 
     Attributes:
-        path: Its folder.
+        path: Its folder, on this machine or behind a URL.
         name: The model's name; of a folder that somebody named, empty.
         version: Its version, where it has one.
         told: What was chosen, in words.
     """
 
-    path: Path
+    path: Place
     name: str
     version: int | None
     told: str
@@ -35,13 +37,16 @@ def choose_model(text: str, where: Sequence[Path] = ()) -> Chosen:
     """Return the model that a text names.
 
     Args:
-        text: The folder of a SavedModel or of its versions, whose newest counts; or a pushed model: ``name@label``,
-            ``name/version``, or ``name``, whose newest version counts.
+        text: The folder or URL of a SavedModel, or of its versions, whose newest counts; or a pushed model:
+            ``name@label``, ``name/version``, or ``name``, whose newest version counts.
         where: Where to look for pushed models; below the working directory if empty.
 
     Raises:
-        ConfigError: There is no such model, label or version, or it is not on this machine.
+        ConfigError: There is no such model, label or version.
+        EnvironmentProblem: The store that it lies in cannot be read.
     """
+    if is_url(text):
+        return _behind_url(place_of(text))
     folder = Path(text)
     if folder.is_dir():
         return _in_folder(folder)
@@ -54,9 +59,7 @@ def choose_model(text: str, where: Sequence[Path] = ()) -> Chosen:
             expected="the folder of a SavedModel, NAME@LABEL, NAME/VERSION or NAME",
         )
     model = find_model(name, where)
-    if not model.local:
-        raise ConfigError(f"{name} is not on this machine", where=model.base, hint="copy the version here and name it")
-    present = model.versions()
+    present: Mapping[int, Place] = model.versions() if model.local else complete_versions(place_of(model.base))
     version = _labelled(model, label) if at else int(number) if slash else next(iter(present), None)
     if version is None or version not in present:
         raise ConfigError(
@@ -66,6 +69,12 @@ def choose_model(text: str, where: Sequence[Path] = ()) -> Chosen:
         )
     how = f", which {label!r} names" if at else "" if slash else ", the newest"
     return Chosen(present[version], name, version, f"version {version} of {name}{how}")
+
+
+def _behind_url(place: Place) -> Chosen:
+    if is_saved_model(place):
+        return Chosen(place, "", None, str(place))
+    return _newest(place, complete_versions(place))
 
 
 def _labelled(model: Model, label: str) -> int:
@@ -83,7 +92,10 @@ def _labelled(model: Model, label: str) -> int:
 def _in_folder(folder: Path) -> Chosen:
     if (folder / _SAVED_MODEL).is_file():
         return Chosen(folder, "", None, str(folder))
-    found = {number: folder / name for number, name in versions(folder).items()}
+    return _newest(folder, {number: folder / name for number, name in versions(folder).items()})
+
+
+def _newest(folder: Place, found: Mapping[int, Place]) -> Chosen:
     if not found:
         raise ConfigError(
             "the folder holds neither a SavedModel nor versions of one",
@@ -91,4 +103,5 @@ def _in_folder(folder: Path) -> Chosen:
             expected=f"{_SAVED_MODEL}, or folders with numbers as names",
         )
     newest = max(found)
-    return Chosen(found[newest], folder.absolute().name, newest, f"version {newest} in {folder}, the newest")
+    name = place_of(str(folder)).name
+    return Chosen(found[newest], name, newest, f"version {newest} in {folder}, the newest")

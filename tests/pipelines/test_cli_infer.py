@@ -52,7 +52,7 @@ def test_what_the_options_come_to(asked, project):
     )  # fmt: skip
     ((request, beam_args),) = asked
     assert request.files == ("data/*.csv", "more.csv")
-    assert str(request.output) == "out"
+    assert request.output == project.folder / "out"
     assert request.overwrite is True
     assert (request.model.name, request.model.version) == ("digits", 1)
     config = request.config
@@ -62,7 +62,7 @@ def test_what_the_options_come_to(asked, project):
     assert (config.output.include, config.output.outputs) == (("id",), ("a", "b"))
     assert (config.batch.max_rows, config.max_error_rate, config.nan) == (100, 0.1, "keep")
     assert beam_args == (
-        "--runner=DirectRunner",
+        "--runner=FnApiRunner",
         "--direct_running_mode=in_memory",
         "--direct_num_workers=2",
         "--flag",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from glob import escape
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -24,10 +25,13 @@ from apache_beam.utils.timestamp import Timestamp
 from penstock.components.batch_inference.beam.arrivals import FileBatch, Grouping, Ledger, Waiting, look
 from penstock.components.batch_inference.beam.pace import Pace
 from penstock.components.batch_inference.infer import infer_here
+from penstock.components.batch_inference.places import is_url
 from penstock.components.batch_inference.request import InferenceRequest, PinnedModel
-from penstock.errors import EnvironmentProblem, PenstockError
+from penstock.components.batch_inference.running import new_pipeline, runner_errors
+from penstock.errors import ConfigError, EnvironmentProblem, PenstockError
 from penstock.reporting import note
 
+_AGAIN = "start the stream again: what is published stays, and the rest is scored"
 _AGAIN_SECONDS = 0.1
 """After which a runner asks again; the time between two looks at the folder is kept by :class:`Arrivals`."""
 
@@ -48,6 +52,20 @@ class FolderStream:
     grouping: Grouping = field(default_factory=Grouping)
     poll: float = 1.0
     model: Callable[[], PinnedModel] | None = None
+
+    def __post_init__(self) -> None:
+        for place in (*self.request.files, str(self.request.output)):
+            if is_url(place):
+                raise ConfigError(
+                    "streams watch folders of this machine, and write to such",
+                    where=place,
+                    hint="score what a store holds without --stream, as often as need be, or send rows by Pub/Sub",
+                )
+
+    @property
+    def output(self) -> Path:
+        """The folder that gets a folder for each mini-batch."""
+        return Path(str(self.request.output))
 
 
 @dataclass(frozen=True)
@@ -81,7 +99,7 @@ class ScoreArrivals(beam.PTransform):
         arrivals = Arrivals(self._stream)
         return (
             pipeline
-            | "Output" >> beam.Create([str(self._stream.request.output)])
+            | "Output" >> beam.Create([str(self._stream.output)])
             | "Arrivals" >> Watch(arrivals, poll_interval=_AGAIN_SECONDS)
             | "Batch" >> beam.Values()
             | "Windows" >> beam.WindowInto(FixedWindows(self._stream.grouping.window))
@@ -109,7 +127,7 @@ class Arrivals(PollFn):
     def __call__(self, _output: str) -> PollResult[str]:
         """Wait until it is time to look, look, and return what is to be scored."""
         if self._waiting is None or self._ledger is None:
-            self._waiting, self._ledger = Waiting(self._stream.grouping), Ledger(self._stream.request.output)
+            self._waiting, self._ledger = Waiting(self._stream.grouping), Ledger(self._stream.output)
         ledger = self._ledger
         self._pace.wait(until=lambda: ledger.stopping)
         stopping = ledger.stopping
@@ -143,7 +161,7 @@ class _ScoreBatch(beam.DoFn):
         self._rows, self._errors = (Metrics.counter(namespace, name) for name in ("rows", "errors"))
 
     def process(self, name: str) -> Iterator[dict[str, Any]]:
-        ledger = Ledger(self._stream.request.output)
+        ledger = Ledger(self._stream.output)
         request = self._stream.request
         if self._stream.model is not None:
             request = replace(request, model=self._stream.model())
@@ -184,12 +202,12 @@ def run(stream: FolderStream, arguments: Sequence[str]) -> StreamResult:
     Raises:
         EnvironmentProblem: Another stream writes the same output, or a place or a server cannot be reached.
     """
-    ledger = Ledger(stream.request.output)
+    ledger = Ledger(stream.output)
     with ledger.held(), _signals_to(ledger.stop) as take_signals:
         ledger.prepare()
-        pipeline = beam.Pipeline(options=PipelineOptions([*arguments, "--streaming"]))
+        pipeline = new_pipeline(lambda: beam.Pipeline(options=PipelineOptions([*arguments, "--streaming"])))
         _ = pipeline | ScoreArrivals(stream)
-        with _told(ledger):
+        with runner_errors(lambda: _failure(ledger), hint=_AGAIN):
             result = pipeline.run()
             take_signals()  # Prism's job server takes SIGINT for itself when it starts.
             result.wait_until_finish()
@@ -198,20 +216,8 @@ def run(stream: FolderStream, arguments: Sequence[str]) -> StreamResult:
         return StreamResult(counts.get("rows", 0), counts.get("errors", 0), ledger.failures())
 
 
-@contextmanager
-def _told(ledger: Ledger) -> Iterator[None]:
-    """Turn what a runner raises into the error that a worker has kept, or else into one of ours."""
-    try:
-        yield
-    except Exception as error:
-        for known in ledger.failures().values():
-            if isinstance(known, EnvironmentProblem):
-                raise known from error
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise EnvironmentProblem(
-            f"the Beam runner failed: {type(error).__name__}: {lines[-1] if lines else 'without a message'}",
-            hint="start the stream again: what is published stays, and the rest is scored",
-        ) from error
+def _failure(ledger: Ledger) -> PenstockError | None:
+    return next((error for error in ledger.failures().values() if isinstance(error, EnvironmentProblem)), None)
 
 
 @contextmanager

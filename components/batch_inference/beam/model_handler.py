@@ -7,7 +7,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from apache_beam.metrics import Metrics
@@ -15,16 +14,16 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 from penstock.components.batch_inference.beam.row_scorer import Failed, RowScorer
 from penstock.components.batch_inference.features.example_spec import example_features
-from penstock.components.batch_inference.pinned import pin
+from penstock.components.batch_inference.pinned import MODEL_FILE, described, pin
+from penstock.components.batch_inference.places import Place, place_of
 from penstock.components.batch_inference.score_block import Nan
 from penstock.components.batch_inference.scoring.scorer import SavedModelSpec
+from penstock.components.batch_inference.versions import newest_in
 from penstock.errors import ArtifactError, ConfigError
-from penstock.serving.versions import versions
 
 NAMESPACE = "penstock.batch_inference"
 """Of the metrics."""
 _LOG = logging.getLogger(__name__)
-_FILE = "saved_model.pb"
 
 
 class Version:
@@ -41,10 +40,12 @@ class Version:
         rows: Scores with it.
     """
 
-    def __init__(self, path: Path, signature: str, outputs: tuple[str, ...], nan: Nan) -> None:
+    def __init__(self, path: Place, signature: str, outputs: tuple[str, ...], nan: Nan) -> None:
         self.path = path
-        scorer = SavedModelSpec(pin(path), signature, outputs).open()
-        self.rows = RowScorer(scorer, example_features(path), nan)
+        model = pin(path)
+        scorer = SavedModelSpec(model, signature, outputs).open()
+        with described(path) as folder:
+            self.rows = RowScorer(scorer, example_features(folder), nan)
         # Beam just lets go of a model: its memory is TensorFlow's, and at the interpreter's end nobody could free it.
         weakref.finalize(self, scorer.close)
 
@@ -58,7 +59,7 @@ class LoadedModel:
         refresh: Seconds between two looks for a newer version; None: none.
     """
 
-    def __init__(self, find: Callable[[], Path], load: Callable[[Path], Version], refresh: float | None) -> None:
+    def __init__(self, find: Callable[[], Place], load: Callable[[Place], Version], refresh: float | None) -> None:
         self._find = find
         self._load = load
         self._refresh = refresh
@@ -106,7 +107,7 @@ class SavedModelHandler(ModelHandler[Any, PredictionResult, LoadedModel]):
     Metrics, in the namespace ``penstock.batch_inference``: counters ``rows`` and ``errors``, and those of RunInference.
 
     Args:
-        model: Folder of a SavedModel, or a base path, whose newest version is loaded.
+        model: Folder or URL of a SavedModel, or of a base path, whose newest version is loaded.
         signature: The signature to ask.
         outputs: The outputs to compute; all when empty.
         nan: What becomes of rows with a NaN: ``error`` or ``keep``.
@@ -139,8 +140,8 @@ class SavedModelHandler(ModelHandler[Any, PredictionResult, LoadedModel]):
             ArtifactError: It cannot be loaded, or has no such signature or output.
         """
         # Not the handler's own methods: it travels, and another update_model_path must not reach a loaded model.
-        model, options = Path(self._model), (self._signature, self._outputs, self._nan)
-        return LoadedModel(lambda: _saved_model(model), lambda path: Version(path, *options), self._refresh)
+        model, options = place_of(self._model), (self._signature, self._outputs, self._nan)
+        return LoadedModel(lambda: newest_in(model), lambda path: Version(path, *options), self._refresh)
 
     def run_inference(
         self, batch: Sequence[Any], model: LoadedModel, _inference_args: Mapping[str, Any] | None = None
@@ -159,7 +160,7 @@ class SavedModelHandler(ModelHandler[Any, PredictionResult, LoadedModel]):
     def update_model_path(self, model_path: str | None = None) -> None:
         """Take another model at the next load; Beam calls it with what a side input says."""
         if model_path:
-            self._model = model_path.removesuffix(f"/{_FILE}")
+            self._model = model_path.removesuffix(f"/{MODEL_FILE}")
 
     def get_num_bytes(self, batch: Sequence[Any]) -> int:
         """Return the size of a batch of bytes; of other rows their number, as to measure them would cost too much."""
@@ -181,23 +182,3 @@ class SavedModelHandler(ModelHandler[Any, PredictionResult, LoadedModel]):
                 received=", ".join(inference_args),
                 expected="all inputs of the signature in each element",
             )
-
-
-def _saved_model(path: Path) -> Path:
-    return path if (path / _FILE).is_file() or not path.is_dir() else _newest(path)
-
-
-def _newest(base: Path) -> Path:
-    """Return the folder of the newest complete version: TFX's own Pusher copies ``saved_model.pb`` last."""
-    try:
-        found = sorted(versions(base).items(), reverse=True)
-    except OSError as error:
-        raise ArtifactError("the base path cannot be read", where=str(base), received=error.strerror) from error
-    for _, name in found:
-        if (base / name / _FILE).is_file():
-            return base / name
-    raise ArtifactError(
-        "the folder holds no SavedModel",
-        where=str(base),
-        expected=f"a folder with {_FILE}, or with numbered folders that have one",
-    )

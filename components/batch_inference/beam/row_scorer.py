@@ -12,6 +12,7 @@ import pyarrow as pa
 from penstock.components.batch_inference.bisect import Refused, bisect
 from penstock.components.batch_inference.features.choose import Offer, feature_map
 from penstock.components.batch_inference.features.example_spec import ExampleFeature
+from penstock.components.batch_inference.features.gather import sources_of
 from penstock.components.batch_inference.passing import ColumnPassing
 from penstock.components.batch_inference.rows import RECORD, Block
 from penstock.components.batch_inference.score_block import BlockScorer, Nan
@@ -102,9 +103,12 @@ class RowScorer:
         raise Refused(f"the row is {type(row).__name__}, and the signature takes {', '.join(self._inputs)} by name")
 
     def _wanted(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-        if self._takes_examples and not any(self._inputs[0] in row for row in rows):
-            return [f.name for f in self._features if f.required or any(f.name in row for row in rows)]
-        return self._inputs
+        there = list(dict.fromkeys(name for row in rows for name in row))
+        specs = self._scorer.signature.inputs
+        if self._takes_examples and self._inputs[0] not in there:
+            specs = tuple(feature.spec for feature in self._features if feature.required or feature.name in there)
+        sources = sources_of(specs, there)
+        return [name for spec in specs for name in sources.get(spec.name, (spec.name,))]
 
     def _block_scorer(self, columns: pa.RecordBatch) -> BlockScorer:
         names = tuple(columns.schema.names)

@@ -11,6 +11,7 @@ from penstock.closest import did_you_mean
 from penstock.components.batch_inference.features.arrays import value_type
 from penstock.components.batch_inference.features.converted import FeatureMap
 from penstock.components.batch_inference.features.example_spec import ExampleFeature
+from penstock.components.batch_inference.features.gather import sources_of
 from penstock.components.batch_inference.features.maps import (
     ColumnInputs,
     EncodedExamples,
@@ -66,15 +67,17 @@ def feature_map(signature: SignatureInfo, offer: Offer, features: Sequence[Examp
         if lacking := [spec.name for spec in signature.inputs if spec.name not in offer.columns]:
             raise _lacking(lacking, signature, offer)
         return ParsedExamples(signature.inputs)
-    missing = [spec.name for spec in signature.inputs if spec.name not in offer.columns]
+    sources = sources_of(signature.inputs, offer.columns)
+    missing = [spec.name for spec in signature.inputs if spec.name not in sources]
     text = _one_text(signature)
     if missing and text is not None and features:
-        return EncodedExamples(text, _present(features, offer))
+        present = _present(features, offer)
+        return EncodedExamples(text, present, sources_of([feature.spec for feature in present], offer.columns))
     if missing and len(signature.inputs) == len(offer.columns) == 1:
-        return ColumnInputs(signature.inputs, {signature.inputs[0].name: offer.columns[0]})
+        return ColumnInputs(signature.inputs, {signature.inputs[0].name: (offer.columns[0],)})
     if missing:
         raise _lacking(missing, signature, offer)
-    return ColumnInputs(signature.inputs, {spec.name: spec.name for spec in signature.inputs})
+    return ColumnInputs(signature.inputs, sources)
 
 
 def _require_batches(signature: SignatureInfo, offer: Offer) -> None:
@@ -130,8 +133,13 @@ def _present(features: Sequence[ExampleFeature], offer: Offer) -> tuple[ExampleF
     Raises:
         ConfigError: It lacks one that the model requires, or has none of them at all.
     """
-    missing = [feature for feature in features if feature.required and feature.name not in offer.columns]
-    present = tuple(feature for feature in features if feature.name in offer.columns)
+    # Optional features that are not there leave the numbered columns to the one that is required.
+    named = [feature for feature in features if feature.required or sources_of([feature.spec], offer.columns)]
+    there = (
+        offer.columns if offer.format == "tfrecord" else sources_of([feature.spec for feature in named], offer.columns)
+    )
+    missing = [feature for feature in features if feature.required and feature.name not in there]
+    present = tuple(feature for feature in features if feature.name in there)
     if missing or (features and not present):
         names = [feature.name for feature in missing or features]
         raise ConfigError(

@@ -14,6 +14,7 @@ from penstock.components.batch_inference.bisect import Refused, bisect, cause_of
 from penstock.components.batch_inference.features.arrays import to_array, value_type
 from penstock.components.batch_inference.features.converted import Converted, convert_columns
 from penstock.components.batch_inference.features.example_spec import ExampleFeature
+from penstock.components.batch_inference.features.gather import Source, told_source
 from penstock.components.batch_inference.join import joined, objects
 from penstock.components.batch_inference.rows import RECORD
 from penstock.components.batch_inference.wire import encode_examples
@@ -82,31 +83,29 @@ class ParsedExamples:
 
 @dataclass(frozen=True)
 class ColumnInputs:
-    """Columns go into inputs of the same names.
+    """Columns go into inputs: one of the same name, or numbered ones into a vector.
 
     Attributes:
         inputs: The signature's inputs.
-        sources: Input → the column that feeds it.
+        sources: Input → what feeds it.
     """
 
     inputs: tuple[TensorInfo, ...]
-    sources: Mapping[str, str]
+    sources: Mapping[str, Source]
 
     @property
     def columns(self) -> Mapping[str, pa.DataType | None]:
         """The columns that feed inputs."""
-        return {self.sources[spec.name]: value_type(spec) for spec in self.inputs}
+        return {name: value_type(spec) for spec in self.inputs for name in self.sources[spec.name]}
 
     def convert(self, rows: pa.RecordBatch) -> Converted:
         """Convert each column."""
-        return convert_columns(rows.num_rows, {spec.name: self._column(rows, spec) for spec in self.inputs})
+        columns = {spec.name: partial(_slice, rows, self.sources[spec.name], spec) for spec in self.inputs}
+        return convert_columns(rows.num_rows, columns)
 
     def explain(self) -> list[str]:
         """Return what feeds each input."""
-        return [f"{told(spec)} ← column {self.sources[spec.name]!r}" for spec in self.inputs]
-
-    def _column(self, rows: pa.RecordBatch, spec: TensorInfo) -> Any:
-        return partial(_slice, rows.column(self.sources[spec.name]), spec)
+        return [f"{told(spec)} ← {told_source(self.sources[spec.name])}" for spec in self.inputs]
 
 
 @dataclass(frozen=True)
@@ -116,19 +115,21 @@ class EncodedExamples:
     Attributes:
         name: The input.
         features: The features that the signature parses and that the rows have.
+        sources: Feature → what feeds it.
     """
 
     name: str
     features: tuple[ExampleFeature, ...]
+    sources: Mapping[str, Source]
 
     @property
     def columns(self) -> Mapping[str, pa.DataType | None]:
         """The columns that become features."""
-        return {feature.name: value_type(feature.spec) for feature in self.features}
+        return {name: value_type(f.spec) for f in self.features for name in self.sources[f.name]}
 
     def convert(self, rows: pa.RecordBatch) -> Converted:
         """Convert each column, and put Examples together."""
-        columns = {f.name: partial(_slice, rows.column(f.name), f.spec) for f in self.features}
+        columns = {f.name: partial(_slice, rows, self.sources[f.name], f.spec) for f in self.features}
         found = convert_columns(rows.num_rows, columns)
         if not len(found.good):
             return found
@@ -137,7 +138,7 @@ class EncodedExamples:
 
     def explain(self) -> list[str]:
         """Return what feeds the input."""
-        columns = [f"  {feature.told} ← column {feature.name!r}" for feature in self.features]
+        columns = [f"  {feature.told} ← {told_source(self.sources[feature.name])}" for feature in self.features]
         return [f"{self.name} ← a tf.Example made of each row", *columns]
 
 
@@ -147,8 +148,13 @@ def told(spec: TensorInfo) -> str:
     return f"{spec.name}: {spec.dtype} [{shape}]"
 
 
-def _slice(column: pa.Array, spec: TensorInfo, start: int, stop: int) -> Array:
-    return to_array(column.slice(start, stop - start), spec)
+def _slice(rows: pa.RecordBatch, source: Source, spec: TensorInfo, start: int, stop: int) -> Array:
+    part = rows.slice(start, stop - start)
+    if len(source) == 1:
+        return to_array(part.column(source[0]), spec)
+    columns = [to_array(part.column(name), TensorInfo(name, spec.dtype, (None,))) for name in source]
+    inner = spec.shape[1:] if spec.shape is not None and None not in spec.shape[1:] else (len(source),)
+    return np.stack(columns, axis=1).reshape(part.num_rows, *inner)
 
 
 @cache

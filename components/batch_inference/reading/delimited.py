@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from penstock.components.batch_inference.bisect import Refused, bisect
 from penstock.components.batch_inference.job import Reading
 from penstock.components.batch_inference.reading.batches import empty_batch, one_batch
 from penstock.components.batch_inference.reading.lines import open_lines
-from penstock.components.batch_inference.rows import BadRow, Block
+from penstock.components.batch_inference.rows import BadRow, Block, row_as_json
 from penstock.components.batch_inference.shards import InputFile, Limits, Shard
 from penstock.errors import ArtifactError, ConfigError
 
@@ -53,10 +54,12 @@ def blocks(shard: Shard, reading: Reading) -> Iterator[Block]:
         ArtifactError: The file cannot be parsed.
     """
     numbers = _Numbers(header=reading.names is None)
+    # All columns, whatever is needed of them: of a bad row, the errors file has all of it.
+    names = schema(shard.file, reading.names).names
     with open_lines(shard.file) as lines, _parsable(shard.file):
-        reader = csv.open_csv(lines, *_options(reading, numbers))
+        reader = csv.open_csv(lines, *_options(reading, names, numbers))
         for batch in reader:
-            yield from _cut(numbers.block(batch), reading.limits)
+            yield from _cut(numbers.block(batch, reading.columns.names), reading.limits)
         left = numbers.left()
         if lines.complaint is not None:
             left = [*left, BadRow(numbers.next, lines.complaint, None, -1)]
@@ -85,8 +88,8 @@ class _Numbers:
         insort(self._bad, BadRow(row.number - self._before, cause, row.text.encode()))
         return "skip"
 
-    def block(self, batch: pa.RecordBatch) -> Block:
-        """Return the next rows as a block of texts."""
+    def block(self, batch: pa.RecordBatch, names: Sequence[str]) -> Block:
+        """Return the next rows as a block of texts, with the columns that are needed."""
         stop = self.next + batch.num_rows
         passed = 0
         while passed < len(self._bad) and self._bad[passed].number < stop:
@@ -94,7 +97,7 @@ class _Numbers:
         bad, self._bad = self._bad[:passed], self._bad[passed:]
         numbers = np.setdiff1d(np.arange(self.next, stop), [row.number for row in bad], assume_unique=True)
         self.next = stop
-        return _decoded(Block(numbers, batch, tuple(bad), batch.nbytes))
+        return _decoded(Block(numbers, batch, tuple(bad), batch.nbytes), names)
 
     def left(self) -> list[BadRow]:
         """Return the bad rows at the end of the file."""
@@ -102,23 +105,29 @@ class _Numbers:
         return self._bad
 
 
-def _decoded(block: Block) -> Block:
-    """Return texts instead of bytes; a row that is no UTF-8 is bad."""
+def _decoded(block: Block, names: Sequence[str]) -> Block:
+    """Return some columns as texts instead of bytes; a row that is no UTF-8 there is bad."""
+    needed = block.rows.select(list(names))
 
     def decode(start: int, stop: int) -> pa.RecordBatch:
-        rows = block.rows.slice(start, stop - start)
+        rows = needed.slice(start, stop - start)
         try:
             columns = [column.cast(pa.string()) for column in rows.columns]
         except pa.ArrowInvalid as error:
             raise Refused("the row is no UTF-8 text") from error
-        return pa.RecordBatch.from_arrays(columns, rows.schema.names)
+        return pa.RecordBatch.from_arrays(columns, list(names))
 
     found = bisect(decode, block.rows.num_rows)
-    schema = pa.schema([(name, pa.string()) for name in block.rows.schema.names])
-    rows = one_batch([part for _, _, part in found.parts], schema)
+    rows = one_batch([part for _, _, part in found.parts], pa.schema([(name, pa.string()) for name in names]))
     bad = [BadRow(int(block.numbers[at]), cause, _joined(block.rows, at)) for at, cause in found.bad]
-    numbers = np.delete(block.numbers, [at for at, _ in found.bad])
-    return Block(numbers, rows, tuple(sorted([*block.bad, *bad])), block.size)
+    places = np.delete(np.arange(len(block.numbers)), [at for at, _ in found.bad])
+    return Block(
+        numbers=block.numbers[places],
+        rows=rows,
+        bad=tuple(sorted([*block.bad, *bad])),
+        size=block.size,
+        original=lambda at: row_as_json(block.rows, int(places[at])),
+    )
 
 
 def _joined(rows: pa.RecordBatch, at: int) -> bytes:
@@ -132,12 +141,22 @@ def _cut(block: Block, limits: Limits) -> Iterator[Block]:
         return
     for start in range(0, block.rows.num_rows, limits.rows):
         rows = block.rows.slice(start, limits.rows)
-        size = block.size * rows.num_rows // block.rows.num_rows
-        yield Block(block.numbers[start : start + limits.rows], rows, () if start else block.bad, size)
+        yield Block(
+            numbers=block.numbers[start : start + limits.rows],
+            rows=rows,
+            bad=() if start else block.bad,
+            size=block.size * rows.num_rows // block.rows.num_rows,
+            original=partial(_original, block, start),
+        )
 
 
-def _options(reading: Reading, numbers: _Numbers) -> tuple[csv.ReadOptions, csv.ParseOptions, csv.ConvertOptions]:
-    names = reading.columns.names
+def _original(block: Block, start: int, at: int) -> bytes:
+    return block.original(start + at) if block.original else b""
+
+
+def _options(
+    reading: Reading, names: Sequence[str], numbers: _Numbers
+) -> tuple[csv.ReadOptions, csv.ParseOptions, csv.ConvertOptions]:
     size = min(max(_LEAST_BYTES, reading.limits.size), _MOST_BYTES)
     return (
         # Rows that cannot be parsed have numbers only if one thread parses.
@@ -145,7 +164,7 @@ def _options(reading: Reading, numbers: _Numbers) -> tuple[csv.ReadOptions, csv.
         csv.ParseOptions(newlines_in_values=True, invalid_row_handler=numbers.invalid),
         csv.ConvertOptions(
             column_types={name: pa.binary() for name in names},
-            include_columns=names,
+            include_columns=list(names),
             strings_can_be_null=True,
             null_values=[""],
             quoted_strings_can_be_null=False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from penstock.components.batch_inference.job import Reading
+from penstock.components.batch_inference.places import Place, is_url, place_of
 from penstock.components.batch_inference.reading.lines import open_lines
+from penstock.components.batch_inference.remote_files import read_url
 from penstock.components.batch_inference.rows import RECORD, BadRow, Block
 from penstock.components.batch_inference.shards import Shard
 
@@ -21,7 +25,7 @@ SCHEMA = pa.schema([(PATH, pa.string()), (RECORD, pa.binary())])
 def blocks(shard: Shard, reading: Reading) -> Iterator[Block]:
     """Yield the files of a list; relative paths begin at the list's folder. Empty lines are none."""
     gathered = _Gathered()
-    folder = Path(shard.file.path).parent
+    folder = place_of(shard.file.path).parent
     with open_lines(shard.file) as stream:
         text = b"".join(iter(lambda: stream.read(1 << 20), b""))
         paths = [line.strip() for line in text.splitlines() if line.strip()]
@@ -35,6 +39,14 @@ def blocks(shard: Shard, reading: Reading) -> Iterator[Block]:
     yield gathered.block()
 
 
+def _content(folder: Place, path: str) -> bytes:
+    place = path if is_url(path) else str(folder / path)
+    content = read_url(place) if is_url(place) else Path(place).read_bytes()
+    if content is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return content
+
+
 class _Gathered:
     """Files that become a block."""
 
@@ -45,10 +57,10 @@ class _Gathered:
         self.bad: list[BadRow] = []
         self.size = 0
 
-    def add(self, number: int, line: bytes, folder: Path) -> None:
+    def add(self, number: int, line: bytes, folder: Place) -> None:
         try:
             path = line.decode()
-            record = (folder / path).read_bytes()
+            record = _content(folder, path)
         except UnicodeDecodeError:
             self.bad.append(BadRow(number, "the path is no UTF-8 text", line))
         except (OSError, ValueError) as error:

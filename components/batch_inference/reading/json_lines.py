@@ -93,8 +93,13 @@ def _block(lines: Sequence[bytes], first: int, reading: Reading) -> Block:
     bad += [BadRow(numbers[at], cause, lines[numbers[at] - first]) for at, cause in found.bad]
     good = [number for start, stop, _ in found.parts for number in numbers[start:stop]]
     parts = [part for _, _, part in found.parts]
-    batch = one_batch(parts, reading.columns)
-    return Block(np.array(good, np.int64), batch, tuple(sorted(bad)), sum(map(len, lines)) + len(lines))
+    return Block(
+        numbers=np.array(good, np.int64),
+        rows=one_batch(parts, reading.columns),
+        bad=tuple(sorted(bad)),
+        size=sum(map(len, lines)) + len(lines),
+        original=lambda at: lines[good[at] - first],
+    )
 
 
 def _row(line: bytes, names: Sequence[str] | None) -> Mapping[str, Any]:

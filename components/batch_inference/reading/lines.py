@@ -7,8 +7,8 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+from penstock.components.batch_inference.places import open_file
 from penstock.components.batch_inference.shards import InputFile
 
 _CHUNK = 1 << 20
@@ -70,7 +70,7 @@ class Lines(io.RawIOBase):
 @contextmanager
 def open_lines(file: InputFile, start: int = 0) -> Iterator[Lines]:
     """Give the lines of a text file, of one without compression from a byte on."""
-    with Path(file.path).open("rb") as packed:
+    with open_file(file.path) as packed:
         if not file.gzip:
             packed.seek(start)
             yield Lines(packed.read)

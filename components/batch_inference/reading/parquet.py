@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.components.batch_inference.job import Reading
+from penstock.components.batch_inference.places import is_url, open_file
 from penstock.components.batch_inference.reading.batches import empty_batch
 from penstock.components.batch_inference.rows import BadRow, Block
 from penstock.components.batch_inference.shards import InputFile, Shard
@@ -21,7 +24,8 @@ def schema(file: InputFile) -> pa.Schema:
     Raises:
         ArtifactError: It is no Parquet.
     """
-    found = _opened(file).schema_arrow
+    with _opened(file) as opened:
+        found = opened.schema_arrow
     return pa.schema([pa.field(field.name, _plain(field.type)) for field in found])
 
 
@@ -70,9 +74,16 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _opened(file: InputFile) -> pq.ParquetFile:
+@contextmanager
+def _opened(file: InputFile) -> Iterator[pq.ParquetFile]:
+    with ExitStack() as closing:
+        source = closing.enter_context(open_file(file.path)) if is_url(file.path) else file.path
+        yield closing.enter_context(_parquet(source, file))
+
+
+def _parquet(source: BinaryIO | str, file: InputFile) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(file.path)
+        return pq.ParquetFile(source)
     except (pa.ArrowException, OSError) as error:
         raise ArtifactError(
             f"the file cannot be read as Parquet: {str(error).splitlines()[0]}",

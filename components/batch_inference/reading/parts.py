@@ -7,19 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from penstock.components.batch_inference.framing import FRAME, length_at
+from penstock.components.batch_inference.places import is_url, open_file
 from penstock.components.batch_inference.shards import InputFile, Part
 
 
 def parts_of(file: InputFile, size: int) -> tuple[Part, ...] | None:
     """Return the parts of a file that is larger than ``size`` bytes; None for one that is read as a whole.
 
-    The rows before each part are counted: that is what rows are called by. A damaged file is read as a whole.
+    The rows before each part are counted: that is what rows are called by. For this a file behind a URL would be read
+    twice, unless it is Parquet: it is read as a whole, as a damaged file is.
 
     Args:
         file: The file.
         size: Bytes of a part, about.
     """
-    if file.gzip or file.size <= size:
+    if file.gzip or file.size <= size or (is_url(file.path) and file.format != "parquet"):
         return None
     find = {"tfrecord": _of_records, "jsonl": _of_lines, "parquet": _of_row_groups}.get(file.format)
     parts = tuple(find(file, size)) if find else ()
@@ -62,7 +64,8 @@ def _of_lines(file: InputFile, size: int) -> Iterator[Part]:
 def _of_row_groups(file: InputFile, size: int) -> Iterator[Part]:
     import pyarrow.parquet as pq
 
-    metadata = pq.read_metadata(file.path)
+    with open_file(file.path) as stream:
+        metadata = pq.read_metadata(stream)
     start = first = row = gathered = 0
     for group in range(metadata.num_row_groups):
         gathered += metadata.row_group(group).total_byte_size

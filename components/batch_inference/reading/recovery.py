@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import gzip
 import mmap
+import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from penstock.components.batch_inference.framing import FOOTER, HEADER, length_at, masked
+from penstock.components.batch_inference.places import is_url, open_file
 from penstock.components.batch_inference.shards import Shard
 
 _CHUNK = 1 << 12
@@ -104,9 +105,12 @@ def _next_record(data: mmap.mmap | bytes, position: int) -> int:
 @contextmanager
 def _readable(shard: Shard) -> Iterator[tuple[mmap.mmap | bytes, str | None]]:
     """Give the bytes of the records, and what is to be said of those that cannot be decompressed."""
-    with tempfile.TemporaryFile() as unpacked, Path(shard.file.path).open("rb") as packed:
+    with tempfile.TemporaryFile() as unpacked, open_file(shard.file.path) as packed:
         complaint = _unpack(packed, unpacked) if shard.file.gzip else None
-        source = unpacked if shard.file.gzip else packed
+        if is_url(shard.file.path) and not shard.file.gzip:
+            shutil.copyfileobj(packed, unpacked)
+            unpacked.flush()
+        source = unpacked if shard.file.gzip or is_url(shard.file.path) else packed
         if source.seek(0, 2) == 0:
             yield b"", complaint
             return

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,13 @@ import pyarrow as pa
 import tensorflow as tf
 
 from penstock.components.batch_inference.framing import FRAME
+from penstock.components.batch_inference.places import is_url, open_file
 from penstock.components.batch_inference.reading.recovery import Lost, salvage
+from penstock.components.batch_inference.remote_files import download
 from penstock.components.batch_inference.rows import RECORD, BadRow, Block
 from penstock.components.batch_inference.shards import Limits, Shard
+from penstock.errors import EnvironmentProblem
+from penstock.serving.saved_model import tensorflow_message
 
 _BUFFER = 8 << 20
 """Bytes that are read ahead of each file."""
@@ -27,18 +32,37 @@ def blocks(shard: Shard, limits: Limits) -> Iterator[Block]:
     first = row = shard.part.first_row if shard.part else 0
     size = 0
     try:
-        for records in _batches(shard, limits):
-            block = _block(records, row)
-            row += len(records)
-            size += block.size
-            yield block
+        with _path_for_tensorflow(shard.file.path) as path:
+            for records in _batches(path, shard, limits):
+                block = _block(records, row)
+                row += len(records)
+                size += block.size
+                yield block
     except tf.errors.DataLossError:
         # The batch in which the damage lies is lost with it: read again from its first record on.
         yield from _salvaged(shard, limits, row)
+    except tf.errors.OpError as error:
+        raise EnvironmentProblem(
+            f"reading failed: {tensorflow_message(error)}",
+            where=shard.file.path,
+            hint="run again: what is finished is kept",
+        ) from error
     else:
         # TensorFlow takes a file that ends within the frame of a record for one that ends before it.
         if not _is_all(shard, row - first, size):
             yield from _salvaged(shard, limits, row)
+
+
+@contextmanager
+def _path_for_tensorflow(path: str) -> Iterator[str]:
+    """Give a path that TensorFlow can read: it knows some stores itself, files of others are copied here meanwhile."""
+    if not is_url(path) or path.partition("://")[0] in tf.io.gfile.get_registered_schemes():
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(prefix="penstock-") as copy:
+        download(path, copy.file)
+        copy.flush()
+        yield copy.name
 
 
 def _is_all(shard: Shard, rows: int, size: int) -> bool:
@@ -47,22 +71,22 @@ def _is_all(shard: Shard, rows: int, size: int) -> bool:
         return rows == shard.part.rows
     if not shard.file.gzip:
         return size == shard.file.size
-    with Path(shard.file.path).open("rb") as stream:
+    with open_file(shard.file.path) as stream:
         stream.seek(-4, os.SEEK_END)
         return int.from_bytes(stream.read(4), "little") == size & 0xFFFFFFFF
 
 
-def _batches(shard: Shard, limits: Limits) -> Iterator[np.ndarray[Any, Any]]:
-    records = _records(shard).with_options(_options())
+def _batches(path: str, shard: Shard, limits: Limits) -> Iterator[np.ndarray[Any, Any]]:
+    records = _records(path, shard).with_options(_options())
     yield from records.batch(_rows_of_block(records, limits)).prefetch(2).as_numpy_iterator()
 
 
-def _records(shard: Shard) -> Any:
+def _records(path: str, shard: Shard) -> Any:
     if shard.part is None:
         compression = "GZIP" if shard.file.gzip else ""
-        return tf.data.TFRecordDataset(shard.file.path, compression, buffer_size=_BUFFER)
+        return tf.data.TFRecordDataset(path, compression, buffer_size=_BUFFER)
     variant = tf.raw_ops.TFRecordDatasetV2(
-        filenames=[shard.file.path], compression_type="", buffer_size=_BUFFER, byte_offsets=[shard.part.start]
+        filenames=[path], compression_type="", buffer_size=_BUFFER, byte_offsets=[shard.part.start]
     )
     return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string)).take(shard.part.rows)
 

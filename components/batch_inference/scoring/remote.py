@@ -14,8 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from penstock.closest import did_you_mean
-from penstock.components.batch_inference.scoring.scorer import chosen_outputs
+from penstock.components.batch_inference.scoring.scorer import chosen_signature
 from penstock.errors import ArtifactError, EnvironmentProblem
 from penstock.serving.client import Client
 from penstock.serving.errors import Code, ServingError
@@ -68,7 +67,8 @@ class RemoteSpec:
 
         Raises:
             EnvironmentProblem: No server can be reached, or it does not answer in time.
-            ArtifactError: The server has no such model, version or label, or the model no such signature or output.
+            ArtifactError: The server has no such model, version or label.
+            ConfigError: The model has no such signature or output.
         """
         with self._client() as client:
             version, _ = _patiently(replace(self, retries=0), lambda: _ask(self, client))
@@ -79,7 +79,8 @@ class RemoteSpec:
 
         Raises:
             EnvironmentProblem: No server can be reached, or it does not answer in time.
-            ArtifactError: The server has no such model or version, or the model no such signature or output.
+            ArtifactError: The server has no such model or version.
+            ConfigError: The model has no such signature or output.
         """
         client = self._client()
         try:
@@ -211,18 +212,12 @@ def _wanted(spec: RemoteSpec) -> str:
 
 def _signature(spec: RemoteSpec, definitions: Mapping[str, Any]) -> SignatureInfo:
     where = f"{spec.model} at {spec.grpc}"
-    callable_ones = {name: definition for name, definition in definitions.items() if definition["inputs"]}
-    if spec.signature not in callable_ones:
-        raise ArtifactError(
-            f"the model has no signature {spec.signature!r}",
-            where=where,
-            received=spec.signature,
-            expected=f"one of {', '.join(sorted(callable_ones))}" if callable_ones else "a model with signatures",
-            hint=did_you_mean(spec.signature, callable_ones),
-        )
-    definition = callable_ones[spec.signature]
-    found = SignatureInfo(spec.signature, _tensors(definition["inputs"]), _tensors(definition["outputs"]))
-    return chosen_outputs(found, spec.outputs, where=where)
+    found = {
+        name: SignatureInfo(name, _tensors(definition["inputs"]), _tensors(definition["outputs"]))
+        for name, definition in definitions.items()
+        if definition["inputs"]
+    }
+    return chosen_signature(found, spec.signature, spec.outputs, where=where)
 
 
 def _tensors(tensors: Mapping[str, Any]) -> tuple[TensorInfo, ...]:

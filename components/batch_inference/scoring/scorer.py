@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import atexit
+import shutil
+import tempfile
 import threading
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from penstock.closest import did_you_mean
-from penstock.components.batch_inference.pinned import require_same
+from penstock.components.batch_inference.pinned import fetch, require_same
+from penstock.components.batch_inference.places import is_url
 from penstock.components.batch_inference.request import PinnedModel
-from penstock.errors import ArtifactError
+from penstock.errors import ArtifactError, ConfigError
 from penstock.serving.errors import ServingError
 from penstock.serving.saved_model import SignatureInfo, read_signatures
 
@@ -86,17 +90,33 @@ class SavedModelSpec:
         """Load the model, as the embedded server does.
 
         Raises:
-            ArtifactError: It cannot be loaded, is not the pinned one any more, or has no such signature or output.
+            ArtifactError: It cannot be loaded, or is not the pinned one any more.
+            ConfigError: It has no such signature or output.
+            EnvironmentProblem: The store that it lies in cannot be read.
         """
+        if not is_url(self.model.path):
+            return self._loaded(Path(self.model.path))
+        copy = Path(tempfile.mkdtemp(prefix="penstock-model-"))
+        try:
+            fetch(self.model.path, copy)
+            scorer = self._loaded(copy)
+        except BaseException:
+            shutil.rmtree(copy)
+            raise
+        # As long as the model answers: some read files of theirs then.
+        weakref.finalize(scorer, shutil.rmtree, copy, ignore_errors=True)
+        return scorer
+
+    def _loaded(self, path: Path) -> SavedModelScorer:
         from penstock.serving.models.loader import load_servable
 
-        path = Path(self.model.path)
+        name = self.model.name or self.model.path.rpartition("/")[2]
         signature = signature_of(path, self.signature, self.outputs)
         try:
-            servable = load_servable(self.model.name or path.name, self.model.version or 0, path, warm_up=False)
+            servable = load_servable(name, self.model.version or 0, path, warm_up=False)
         except ServingError as error:
             raise ArtifactError(f"the model cannot be loaded: {error.message}", where=self.model.path) from error
-        require_same(self.model)
+        require_same(self.model, path)
         return SavedModelScorer(servable, signature)
 
 
@@ -128,39 +148,48 @@ class SavedModelScorer:
         self._servable.close()
 
 
-def signature_of(model: Path, name: str, outputs: tuple[str, ...] = ()) -> SignatureInfo:
+def signature_of(model: Path, name: str, outputs: tuple[str, ...] = (), *, where: str | None = None) -> SignatureInfo:
     """Return a signature of a SavedModel, with those outputs that are asked for, without loading the weights.
 
     Args:
         model: Folder of the SavedModel.
         name: The signature's name.
         outputs: Names of outputs; none means all.
+        where: Where errors say that the model is; None: at its folder.
 
     Raises:
-        ArtifactError: The folder holds no SavedModel, or it has no such signature or output.
+        ArtifactError: The folder holds no SavedModel.
+        ConfigError: It has no such signature or output.
     """
     signatures = {signature.name: signature for signature in read_signatures(model) if signature.inputs}
-    if name not in signatures:
-        raise ArtifactError(
-            f"the model has no signature {name!r}",
-            where=str(model),
-            received=name,
-            expected=f"one of {', '.join(signatures)}" if signatures else "a model with signatures",
-            hint=did_you_mean(name, signatures),
-        )
-    return chosen_outputs(signatures[name], outputs, where=str(model))
+    return chosen_signature(signatures, name, outputs, where=where or str(model))
 
 
-def chosen_outputs(signature: SignatureInfo, outputs: tuple[str, ...], *, where: str) -> SignatureInfo:
-    """Return a signature with only the outputs that are asked for; none means all.
+def chosen_signature(
+    signatures: Mapping[str, SignatureInfo], name: str, outputs: tuple[str, ...], *, where: str
+) -> SignatureInfo:
+    """Return one of a model's signatures, with those outputs that are asked for.
 
     Raises:
-        ArtifactError: It has no such output.
+        ConfigError: There is no such signature or output. Which there are is known before any row is read, so the
+            parameter is at fault, and not the model.
     """
+    if name not in signatures:
+        raise ConfigError(
+            f"the model has no signature {name!r}",
+            where=where,
+            received=name,
+            expected=f"one of {', '.join(sorted(signatures))}" if signatures else "a model with signatures",
+            hint=did_you_mean(name, signatures),
+        )
+    return _with_outputs(signatures[name], outputs, where=where)
+
+
+def _with_outputs(signature: SignatureInfo, outputs: tuple[str, ...], *, where: str) -> SignatureInfo:
     known = {output.name: output for output in signature.outputs}
     for output in outputs:
         if output not in known:
-            raise ArtifactError(
+            raise ConfigError(
                 f"signature {signature.name!r} has no output {output!r}",
                 where=where,
                 received=output,
@@ -178,21 +207,22 @@ _opening = threading.Lock()
 
 
 def shared(spec: ScorerSpec) -> Scorer:
-    """Return this process's scorer of a spec; it is made at the first call, and kept until others have been asked for.
+    """Return this process's scorer of a spec; it is made at the first call, and kept until two others were asked for.
 
     Raises:
         PenstockError: It cannot be made; the next call tries again.
     """
     with _opening:
+        scorer = _scorers.pop(spec, None) or spec.open()
         if not _scorers:
             # Python takes TensorFlow apart when it ends, and a session that is freed after that complains.
+            atexit.unregister(_close_all)
             atexit.register(_close_all)
-        if spec not in _scorers:
-            _scorers[spec] = spec.open()
-            # One that is still at work goes when its last user does: nobody closes it.
-            for old in list(_scorers)[:-_KEPT]:
-                del _scorers[old]
-        return _scorers[spec]
+        _scorers[spec] = scorer
+        # One that is still at work goes when its last user does: nobody closes it.
+        for old in list(_scorers)[:-_KEPT]:
+            del _scorers[old]
+        return scorer
 
 
 def _close_all() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from pyarrow import csv
 from penstock.components.batch_inference.writing.json_values import json_of_array, json_of_column
 from penstock.components.batch_inference.writing.streams import open_bytes
 from penstock.components.batch_inference.writing.table import table_schema, to_column
-from penstock.components.batch_inference.writing.writer import Target
+from penstock.components.batch_inference.writing.writer import Writing
 
 if TYPE_CHECKING:
     from penstock.components.batch_inference.rows import Array, Predictions
@@ -21,14 +22,15 @@ class CsvWriter:
     """Writes CSV.
 
     Args:
-        target: The file.
+        path: The file.
+        writing: How it is written.
     """
 
-    def __init__(self, target: Target) -> None:
-        self._schema = table_schema(target)
+    def __init__(self, path: Path, writing: Writing) -> None:
+        self._schema = table_schema(writing)
         cells = [pa.field(field.name, _cell_type(field.type)) for field in self._schema]
         self._cells = pa.schema(cells)
-        self._stream = open_bytes(target)
+        self._stream = open_bytes(path, writing.compression)
         self._writer = csv.CSVWriter(self._stream, self._cells)
 
     def encode(self, predictions: Predictions) -> pa.RecordBatch:

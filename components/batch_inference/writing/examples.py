@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from penstock.components.batch_inference.join import objects
 from penstock.components.batch_inference.rows import RECORD
 from penstock.components.batch_inference.wire import example, join, varying
 from penstock.components.batch_inference.writing.streams import open_bytes
-from penstock.components.batch_inference.writing.writer import KEY, Target
+from penstock.components.batch_inference.writing.writer import KEY, Writing
 
 if TYPE_CHECKING:
     from penstock.components.batch_inference.rows import Array, Predictions
@@ -21,11 +22,12 @@ class ExampleWriter:
     """Writes tf.Examples. Where whole records are passed through, the predictions become features of these.
 
     Args:
-        target: The file.
+        path: The file.
+        writing: How it is written.
     """
 
-    def __init__(self, target: Target) -> None:
-        self._stream = open_bytes(target)
+    def __init__(self, path: Path, writing: Writing) -> None:
+        self._stream = open_bytes(path, writing.compression)
 
     def encode(self, predictions: Predictions) -> memoryview:
         """Return an Example for each row, as they lie in the file."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
 from penstock.components.batch_inference.writing.json_values import json_of_array, json_of_column, json_of_texts
 from penstock.components.batch_inference.writing.streams import open_bytes
-from penstock.components.batch_inference.writing.writer import KEY, Target
+from penstock.components.batch_inference.writing.writer import KEY, Writing
 
 if TYPE_CHECKING:
     from penstock.components.batch_inference.rows import Predictions
@@ -18,14 +19,15 @@ class JsonLinesWriter:
     """Writes JSON Lines.
 
     Args:
-        target: The file.
+        path: The file.
+        writing: How it is written.
     """
 
-    def __init__(self, target: Target) -> None:
-        names = [KEY, *target.passed.names, *(output.name for output in target.signature.outputs)]
+    def __init__(self, path: Path, writing: Writing) -> None:
+        names = [KEY, *writing.passed.names, *(output.name for output in writing.signature.outputs)]
         fields = [orjson.dumps(name).replace(b"%", b"%%") + b":%b" for name in names]
         self._line = b"{" + b",".join(fields) + b"}\n"
-        self._stream = open_bytes(target)
+        self._stream = open_bytes(path, writing.compression)
 
     def encode(self, predictions: Predictions) -> bytes:
         """Return lines."""

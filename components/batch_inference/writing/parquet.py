@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
 from penstock.components.batch_inference.writing.table import table_of, table_schema
-from penstock.components.batch_inference.writing.writer import Target
+from penstock.components.batch_inference.writing.writer import Writing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,13 +23,14 @@ class ParquetWriter:
     """Writes Parquet.
 
     Args:
-        target: The file.
+        path: The file.
+        writing: How it is written.
     """
 
-    def __init__(self, target: Target) -> None:
-        self._schema = table_schema(target)
+    def __init__(self, path: Path, writing: Writing) -> None:
+        self._schema = table_schema(writing)
         # Predictions hardly repeat: a dictionary would be built and thrown away.
-        self._writer = pq.ParquetWriter(target.path, self._schema, compression=target.compression, use_dictionary=False)
+        self._writer = pq.ParquetWriter(path, self._schema, compression=writing.compression, use_dictionary=False)
 
     def encode(self, predictions: Predictions) -> pa.RecordBatch:
         """Return rows."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.components.batch_inference.framing import framed
 from penstock.components.batch_inference.join import holds_arrays
 from penstock.components.batch_inference.wire import Bytes, by_row, field, join, number_field, raw, same, texts
 from penstock.components.batch_inference.writing.streams import open_bytes
-from penstock.components.batch_inference.writing.writer import Target
+from penstock.components.batch_inference.writing.writer import Writing
 
 if TYPE_CHECKING:
     from penstock.components.batch_inference.rows import Array, Predictions
@@ -30,12 +31,13 @@ class PredictionLogWriter:
     """Writes PredictionLogs.
 
     Args:
-        target: The file.
+        path: The file.
+        writing: How it is written.
     """
 
-    def __init__(self, target: Target) -> None:
-        self._spec = _model_spec(target)
-        self._stream = open_bytes(target)
+    def __init__(self, path: Path, writing: Writing) -> None:
+        self._spec = _model_spec(writing)
+        self._stream = open_bytes(path, writing.compression)
 
     def encode(self, predictions: Predictions) -> memoryview:
         """Return a log for each row, as they lie in the file."""
@@ -53,11 +55,11 @@ class PredictionLogWriter:
         self._stream.close()
 
 
-def _model_spec(target: Target) -> Bytes:
-    parts = [field(_SPEC_NAME, same(target.model_name.encode()))] if target.model_name else []
-    if target.model_version is not None:
-        parts.append(field(_SPEC_VERSION, number_field(1, target.model_version)))  # A google.protobuf.Int64Value.
-    return join([*parts, field(_SPEC_SIGNATURE, same(target.signature.name.encode()))])
+def _model_spec(writing: Writing) -> Bytes:
+    parts = [field(_SPEC_NAME, same(writing.model_name.encode()))] if writing.model_name else []
+    if writing.model_version is not None:
+        parts.append(field(_SPEC_VERSION, number_field(1, writing.model_version)))  # A google.protobuf.Int64Value.
+    return join([*parts, field(_SPEC_SIGNATURE, same(writing.signature.name.encode()))])
 
 
 def _entries(number: int, arrays: Mapping[str, Array]) -> list[Bytes]:

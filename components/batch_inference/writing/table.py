@@ -11,7 +11,7 @@ import pyarrow as pa
 from penstock.components.batch_inference.features.arrays import value_type
 from penstock.components.batch_inference.join import holds_arrays
 from penstock.components.batch_inference.plain import plain_value
-from penstock.components.batch_inference.writing.writer import KEY, Target
+from penstock.components.batch_inference.writing.writer import KEY, Writing
 from penstock.errors import ConfigError
 from penstock.serving.saved_model import TensorInfo
 
@@ -22,14 +22,14 @@ _BYTES = "_bytes"
 """What the names of outputs end with that hold bytes and no texts, as in TensorFlow Serving's REST API."""
 
 
-def table_schema(target: Target) -> pa.Schema:
+def table_schema(writing: Writing) -> pa.Schema:
     """Return the columns of a table of predictions.
 
     Raises:
         ConfigError: An output has a type or a shape that no column has.
     """
-    outputs = [pa.field(output.name, _column_type(output)) for output in target.signature.outputs]
-    return pa.schema([pa.field(KEY, pa.string()), *target.passed, *outputs])
+    outputs = [pa.field(output.name, _column_type(output)) for output in writing.signature.outputs]
+    return pa.schema([pa.field(KEY, pa.string()), *writing.passed, *outputs])
 
 
 def table_of(predictions: Predictions, schema: pa.Schema) -> pa.RecordBatch:

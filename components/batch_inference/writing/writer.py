@@ -20,19 +20,19 @@ KEY = "key"
 
 
 @dataclass(frozen=True)
-class Target:
-    """What is written where.
+class Writing:
+    """How results are written.
 
     Attributes:
-        path: The file.
-        compression: How it is compressed.
-        signature: What was asked; its outputs are those that are written.
+        format: What the files hold.
+        compression: How they are compressed.
+        signature: What is asked; its outputs are those that are written.
         passed: The columns that are passed through.
         model_name: The model's name, where it has one.
         model_version: Its version, where it has one.
     """
 
-    path: Path
+    format: OutputFormat
     compression: Compression
     signature: SignatureInfo
     passed: pa.Schema
@@ -61,46 +61,46 @@ class Writer(Protocol):
         """
 
 
-def open_writer(output: OutputFormat, target: Target) -> Writer:
+def open_writer(path: Path, writing: Writing) -> Writer:
     """Return a writer for a new file.
 
     Raises:
         OSError: The file cannot be made.
     """
-    return _OPEN[output](target)
+    return _OPEN[writing.format](path, writing)
 
 
-def _json_lines(target: Target) -> Writer:
+def _json_lines(path: Path, writing: Writing) -> Writer:
     from penstock.components.batch_inference.writing.json_lines import JsonLinesWriter
 
-    return JsonLinesWriter(target)
+    return JsonLinesWriter(path, writing)
 
 
-def _csv(target: Target) -> Writer:
+def _csv(path: Path, writing: Writing) -> Writer:
     from penstock.components.batch_inference.writing.csv import CsvWriter
 
-    return CsvWriter(target)
+    return CsvWriter(path, writing)
 
 
-def _parquet(target: Target) -> Writer:
+def _parquet(path: Path, writing: Writing) -> Writer:
     from penstock.components.batch_inference.writing.parquet import ParquetWriter
 
-    return ParquetWriter(target)
+    return ParquetWriter(path, writing)
 
 
-def _prediction_log(target: Target) -> Writer:
+def _prediction_log(path: Path, writing: Writing) -> Writer:
     from penstock.components.batch_inference.writing.prediction_log import PredictionLogWriter
 
-    return PredictionLogWriter(target)
+    return PredictionLogWriter(path, writing)
 
 
-def _tf_example(target: Target) -> Writer:
+def _tf_example(path: Path, writing: Writing) -> Writer:
     from penstock.components.batch_inference.writing.examples import ExampleWriter
 
-    return ExampleWriter(target)
+    return ExampleWriter(path, writing)
 
 
-_OPEN: dict[OutputFormat, Callable[[Target], Writer]] = {
+_OPEN: dict[OutputFormat, Callable[[Path, Writing], Writer]] = {
     "jsonl": _json_lines,
     "csv": _csv,
     "parquet": _parquet,

@@ -32,6 +32,17 @@ def test_tfrecords(scoring, name, signature):
     ]
 
 
+@pytest.mark.parametrize("name", ["data_tfrecord-00000-of-00001.gz", "eval-00000-of-00001", "eval.gz", "part-0"])
+def test_what_a_file_holds_is_told_by_its_name_or_its_content(scoring, name):
+    if name == "part-0":
+        pq.write_table(pa.table({"x": ROWS}), scoring.folder / name)
+    else:
+        scoring.records(name, _examples())
+    result = scoring.run(name)
+    assert (result.rows, result.errors) == (7, 0)
+    assert scoring.manifest()["inputs"][0]["format"] == ("parquet" if name == "part-0" else "tfrecord")
+
+
 @pytest.mark.parametrize("signature", ["serving_default", "serialized"])
 @pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz"])
 def test_csv(scoring, name, signature):

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import socket
 import sys
 
 import apache_beam as beam
@@ -11,13 +12,14 @@ from apache_beam.metrics import MetricsFilter
 from penstock.components.batch_inference.beam.shards import NAMESPACE
 from penstock.components.batch_inference.infer import infer
 from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem
+from penstock.pipelines.graph import beam_args
 from tests.components.batch_inference.conftest import example
 
-IN_MEMORY = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
+IN_MEMORY = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]
 WORKER = f"--environment_config={shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main"
 RUNNERS = {
-    "threads": ["--runner=DirectRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=2"],
-    "processes": ["--runner=DirectRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"],
+    "threads": ["--runner=FnApiRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=2"],
+    "processes": ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"],
     "portable": [
         "--runner=PortableRunner",
         "--job_endpoint=embed",
@@ -98,6 +100,22 @@ def test_what_a_worker_raises_arrives_as_it_was(files, arguments, tmp_path):
         "  next: run again: the new model then scores all rows",
         str(raised.value),
     )
+
+
+def test_direct_is_this_process_and_needs_no_network(files, monkeypatch):
+    def reached(*arguments, **_):
+        raise AssertionError(f"somebody reached for {arguments}")
+
+    monkeypatch.setattr("urllib.request.urlopen", reached)
+    monkeypatch.setattr("apache_beam.runners.portability.prism_runner.urlopen", reached)
+    monkeypatch.setattr("apache_beam.runners.portability.prism_runner.PrismRunner.run_pipeline", reached)
+    connect = socket.socket.connect
+    monkeypatch.setattr(
+        socket.socket, "connect", lambda own, to: connect(own, to) if own.family == socket.AF_UNIX else reached(to)
+    )
+    result, pipeline = _run(files, list(beam_args("direct", {})))
+    _require_results(files, result)
+    assert type(pipeline.runner).__name__ == "FnApiRunner"
 
 
 def test_a_runner_that_there_is_not(files):

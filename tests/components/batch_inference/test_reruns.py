@@ -111,9 +111,9 @@ def _failing_after(monkeypatch, count, error):
     opened = []
 
     class Failing(json_lines.JsonLinesWriter):
-        def __init__(self, target):
-            super().__init__(target)
-            opened.append(target.path)
+        def __init__(self, path, writing):
+            super().__init__(path, writing)
+            opened.append(path)
 
         def append(self, encoded):
             super().append(encoded[:20])
@@ -195,9 +195,9 @@ def test_a_model_that_is_replaced_is_not_mixed_in(files, tmp_path):
 
 
 def test_two_runs_do_not_write_the_same_output(files):
-    from penstock.components.batch_inference.work import held
+    from penstock.components.batch_inference.store import FolderStore
 
-    with held(files.folder / ".partial-out"), pytest.raises(EnvironmentProblem) as raised:
+    with FolderStore(str(files.folder / ".partial-out")).held(), pytest.raises(EnvironmentProblem) as raised:
         files.run("*.jsonl")
     assert raised.value.what == "another run writes the same output now"
 

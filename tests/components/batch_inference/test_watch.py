@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from penstock.components.batch_inference.shards import InputFile, Shard
+from penstock.components.batch_inference.store import FolderStore
 from penstock.components.batch_inference.watch import Patience, watched, whoami
 from penstock.components.batch_inference.work import Work, begin
 from penstock.errors import EnvironmentProblem
@@ -19,7 +20,7 @@ SOON = Patience(every=0.01, longest=0.05)
 
 @pytest.fixture
 def work(tmp_path):
-    found = Work(str(tmp_path), 1, ".jsonl")
+    found = Work(FolderStore(str(tmp_path)), 1, ".jsonl")
     begin(found, "fingerprint")
     return found
 

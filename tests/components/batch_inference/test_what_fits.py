@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from penstock.components.batch_inference.infer import explain
+from penstock.components.batch_inference.infer import explain, infer_here
 from penstock.errors import ArtifactError, ConfigError
 from tests.components.batch_inference.conftest import example
 
@@ -70,11 +70,11 @@ def test_examples_that_lack_a_feature(scoring):
 
 def test_no_such_signature_or_output(scoring):
     scoring.write("rows.jsonl", "[1, 2]\n")
-    assert _said(scoring, ArtifactError, "rows.jsonl", signature="serialised") == (
+    assert _said(scoring, ConfigError, "rows.jsonl", signature="serialised") == (
         f"{scoring.model.path}: the model has no signature 'serialised'\n"
         "  received: serialised\n  expected: one of serialized, serving_default\n  next: did you mean 'serialized'?"
     )
-    assert "has no output 'z'" in _said(scoring, ArtifactError, "rows.jsonl", output={"outputs": ["z"]})
+    assert "has no output 'z'" in _said(scoring, ConfigError, "rows.jsonl", output={"outputs": ["z"]})
 
 
 def test_files_that_hold_something_else(scoring):
@@ -127,11 +127,36 @@ def test_every_file_has_what_is_passed_through_in_the_same_type(scoring):
     )
 
 
+@pytest.mark.parametrize("signature", ["serving_default", "serialized"])
+def test_numbered_columns_are_a_vector(scoring, signature):
+    scoring.write("a.csv", "id,x_1,x_0\n7,2,1\n8,,1\n")
+    scoring.write("b.csv", "pixel_0,pixel_1,id\n3,4,9\n")
+    shape = "[rows, 2]" if signature == "serving_default" else "[2]"
+    line = explain(scoring.request("a.csv", signature=signature))[-3]
+    assert line.strip() == f"x: float32 {shape} ← 2 columns, 'x_0' to 'x_1'"
+    scoring.run("a.csv", signature=signature, input={"key": "id"}, max_error_rate=1)
+    assert [(row["key"], row["sum"]) for row in scoring.lines()] == [("7", 6)]
+    assert [error["cause"] for error in scoring.errors()] == ["the feature 'x_1' is missing"]
+    infer_here(scoring.request("b.csv", signature=signature, overwrite=True))
+    assert [row["sum"] for row in scoring.lines()] == [14]
+
+
+def test_numbered_columns_of_one_file_are_not_those_of_another(scoring):
+    scoring.write("a.csv", "x_0,x_1\n1,2\n")
+    scoring.write("b.csv", "pixel_0,pixel_1\n3,4\n")
+    assert _said(scoring, ConfigError, "?.csv") == (
+        f"{scoring.folder}/b.csv: the file lacks columns that feed the signature from the first file\n"
+        "  received: columns pixel_0, pixel_1\n"
+        f"  expected: x_0, x_1, as in {scoring.folder}/a.csv\n"
+        "  next: score files of other columns in a run of their own"
+    )
+
+
 def test_explain(scoring):
     scoring.records("rows.tfrecord.gz", [example(x=[1.0, 2.0])])
     size = (scoring.folder / "rows.tfrecord.gz").stat().st_size
     assert explain(scoring.request("rows.tfrecord.gz", signature="serialized")) == [
-        f"1 files, tfrecord, gzip, {size:,} bytes",
+        f"1 file, tfrecord, gzip, {size:,} bytes",
         "signature serialized",
         "  examples ← each tf.Example as it is",
         "    it parses x: float32 [2]",

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from penstock.components.batch_inference.places import Url
 from penstock.errors import ConfigError
 from penstock.pipelines.models.choose import choose_model
+from penstock.serving.model_config import ModelEntry, ModelsFile, VersionPolicy
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,38 @@ def test_folders(base: Path):
     assert choose_model("serving/digits/1").told == "serving/digits/1"
     newest = choose_model("serving/digits")
     assert (newest.path, newest.name, newest.version) == (Path("serving/digits/2"), "digits", 2)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A base path in an object store, with versions 2 and 10."""
+    from tests.components.batch_inference import stores
+
+    monkeypatch.setenv(stores.FOLDER, str(tmp_path))
+    for version in ("2", "10", "11-unfinished"):
+        folder = tmp_path / "bucket" / "digits" / version
+        folder.mkdir(parents=True)
+        (folder / "saved_model.pb").write_bytes(b"")
+    return "store://bucket/digits"
+
+
+def test_urls(store: str):
+    chosen = choose_model(f"{store}/2/")
+    assert (chosen.path, chosen.name, chosen.version, chosen.told) == (Url(f"{store}/2"), "", None, f"{store}/2")
+    newest = choose_model(store)
+    assert (newest.path, newest.name, newest.version) == (Url(f"{store}/10"), "digits", 10)
+    assert newest.told == f"version 10 in {store}, the newest"
+    with pytest.raises(ConfigError, match="store://bucket: the folder holds neither a SavedModel nor versions of one"):
+        choose_model("store://bucket")
+
+
+def test_pushed_to_a_store(store: str, tmp_path: Path):
+    entry = ModelEntry("remote", store, policy=VersionPolicy("specific", versions=(2, 10)), labels={"stable": 2})
+    config = tmp_path / "remote.config"
+    ModelsFile(config).update(lambda _: (entry,))
+    chosen = choose_model("remote@stable", [config])
+    told = "version 2 of remote, which 'stable' names"
+    assert (chosen.path, chosen.version, chosen.told) == (Url(f"{store}/2"), 2, told)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ConfigError
-from penstock.pipelines.cli.infer_stream import Following, Places, is_elsewhere, places_of
+from penstock.pipelines.cli.infer_stream import Following, Places, _reading_messages, is_elsewhere, places_of
+from penstock.pipelines.graph import beam_args
 from tests.pipelines.models.pushed import configure, push
 
 _TOPIC = "pubsub:projects/project/topics/results"
@@ -56,6 +57,15 @@ def test_messages_go_to_messages_and_rows_of_tables_to_tables():
     assert places_of([source], _TOPIC, _ERRORS) == Places(source, _TOPIC, _ERRORS)
     tables = ("bigquery:p.d.rows", "bigquery:p.d.results", "bigquery:p.d.errors")
     assert places_of([tables[0]], *tables[1:]) == Places(*tables)
+
+
+def test_messages_are_read_by_a_local_runner_that_can():
+    assert _reading_messages(beam_args("direct", {"flag": True})) == [
+        "--runner=BundleBasedDirectRunner",
+        "--direct_running_mode=in_memory",
+        "--flag",
+    ]
+    assert _reading_messages(beam_args("dataflow", {})) == ["--runner=DataflowRunner"]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def _results(stream: FolderStream) -> dict[str, dict[str, float]]:
             for file in sorted(manifest.parent.glob("prediction.results-*"))
             for row in map(json.loads, file.read_text().splitlines())
         }
-        for manifest in sorted(stream.request.output.glob(f"*/{NAME}"))
+        for manifest in sorted(stream.output.glob(f"*/{NAME}"))
     }
 
 
@@ -113,7 +113,7 @@ def test_files_that_arrive_together_are_scored_together(stream: FolderStream):
 
     def stop(wait_for: WaitFor) -> None:
         wait_for(lambda: len(_results(stream)) == 2)
-        Ledger(stream.request.output).stop()
+        Ledger(stream.output).stop()
 
     with _meanwhile(stop):
         run(stream, _RUNNER)
@@ -126,12 +126,12 @@ def test_bad_rows_go_beside_the_results(stream: FolderStream):
 
     def stop(wait_for: WaitFor) -> None:
         wait_for(lambda: len(_results(stream)) == 1)
-        Ledger(stream.request.output).stop()
+        Ledger(stream.output).stop()
 
     with _meanwhile(stop):
         result = run(stream, _RUNNER)
     assert (result.rows, result.errors) == (2, 1)
-    (errors,) = stream.request.output.glob("*/prediction.errors-*")
+    (errors,) = stream.output.glob("*/prediction.errors-*")
     (error,) = map(json.loads, errors.read_text().splitlines())
     assert error["row"] == 1
     assert error["original"] == {"x": [-1, 2]}
@@ -142,8 +142,8 @@ def test_a_file_at_fault_costs_no_other_its_results(stream: FolderStream):
     _arrive(stream, "b", *[{"x": [-1, 2]}] * 2)
 
     def stop(wait_for: WaitFor) -> None:
-        wait_for(lambda: Ledger(stream.request.output).failures() and len(_results(stream)) == 1)
-        Ledger(stream.request.output).stop()
+        wait_for(lambda: Ledger(stream.output).failures() and len(_results(stream)) == 1)
+        Ledger(stream.output).stop()
 
     with _meanwhile(stop):
         result = run(stream, _RUNNER)
@@ -155,7 +155,7 @@ def test_a_file_at_fault_costs_no_other_its_results(stream: FolderStream):
 
 def test_what_was_not_published_is_scored_again_and_what_was_is_not(stream: FolderStream):
     files = [_arrive(stream, name, {"x": [1, 2]}) for name in ("a", "b")]
-    ledger = Ledger(stream.request.output)
+    ledger = Ledger(stream.output)
     with ledger.held():
         ledger.prepare()
     first, second = (ledger.add(0, (str(file),), 1.0) for file in files)
@@ -183,12 +183,12 @@ def test_each_batch_asks_for_its_model(stream: FolderStream, tmp_path: Path):
         for number in range(2):
             _arrive(stream, f"f{number}", {"x": [1, 0]})
             wait_for(lambda number=number: len(_results(stream)) == number + 1)  # type: ignore[misc]
-        Ledger(stream.request.output).stop()
+        Ledger(stream.output).stop()
 
     with _meanwhile(arrive):
         run(asking, _RUNNER)
     assert list(_rows(stream).values()) == [10, 100]
-    manifests = [json.loads(path.read_text()) for path in sorted(stream.request.output.glob(f"*/{NAME}"))]
+    manifests = [json.loads(path.read_text()) for path in sorted(stream.output.glob(f"*/{NAME}"))]
     assert [manifest["model"]["digest"] for manifest in manifests] == [model.digest for model in models]
 
 
@@ -221,11 +221,11 @@ _AWAY = {"grpc": "127.0.0.1:9", "model": "scaler", "retries": 0}
 
 
 def test_an_arrival_is_named_until_it_has_results(stream: FolderStream):
-    ledger = Ledger(stream.request.output)
+    ledger = Ledger(stream.output)
     with ledger.held():
         ledger.prepare()
     arrivals = pickle.loads(pickle.dumps(Arrivals(replace(stream, grouping=Grouping(files=1), poll=0))))
-    out = str(stream.request.output)
+    out = str(stream.output)
     assert arrivals(out).outputs == ()
     _arrive(stream, "a", {"x": [1, 2]})
     assert arrivals(out).outputs == ()  # It may still be written.
@@ -241,7 +241,7 @@ def test_an_arrival_is_named_until_it_has_results(stream: FolderStream):
 
 
 def test_what_has_arrived_before_a_stop_is_still_named(stream: FolderStream):
-    ledger = Ledger(stream.request.output)
+    ledger = Ledger(stream.output)
     with ledger.held():
         ledger.prepare()
     arrivals = Arrivals(replace(stream, grouping=Grouping(files=9, wait=3600), poll=0))

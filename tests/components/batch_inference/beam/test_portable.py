@@ -52,7 +52,7 @@ def test_files_are_scored_in_another_process(scaler: PinnedModel, tmp_path: Path
     request = InferenceRequest(config, (f"{tmp_path}/*.jsonl",), tmp_path / "out", scaler)
     result = infer(request, lambda: beam.Pipeline(options=options))
     assert (result.rows, result.results, result.errors) == (18, 15, 3)
-    found = [json.loads(line) for name in result.files for line in (result.output / name).read_text().splitlines()]
+    found = [json.loads(line) for name in result.files for line in (tmp_path / "out" / name).read_text().splitlines()]
     assert found == [{"key": f"{file}.jsonl:{row}", "sum": 2.0 * (file + row)} for file in range(3) for row in range(5)]
 
 

@@ -59,6 +59,7 @@ def test_an_answer_has_each_output_of_its_row(by_name: SavedModelScorer):
         {"x": [1.0, 2], "id": 7},
         {"x": np.array([1, 2])},
         {"x": "[1, 2]"},
+        {"id": 7, "x_1": 2, "x_0": 1},
         [1, 2],
         np.array([1, 2], np.float32),
         example(1, 2),
