@@ -84,6 +84,7 @@ class _Resolver:
             project=self._document.project,
             beam_args=beam_args(self._config.beam.runner, self._config.beam.options),
             steps=wiring.run(),
+            kubeflow=self._config.kubeflow,
         )
         self._problems += wiring.problems
         for rule in RULES:
@@ -123,6 +124,7 @@ class _Resolver:
             config=config,
             cache=declared.cache if declared.cache is not None else self._config.cache,
             functions=tuple(self._functions(name, component, config)),
+            resources=declared.resources,
         )
 
     def _check_parameters(self, name: str, component: ComponentType) -> None:
