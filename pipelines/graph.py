@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from penstock.pipelines.catalog import ComponentType, Port
+from penstock.pipelines.config import KubeflowConfig, ResourcesConfig
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Step:
         after: Steps that must finish first although no wire says so.
         cache: Whether an earlier result may be reused.
         functions: Import paths of the user's functions that the step calls.
+        resources: What its container is given on a cluster.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Step:
     after: tuple[str, ...] = ()
     cache: bool = True
     functions: tuple[str, ...] = ()
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
 
     @property
     def upstream(self) -> frozenset[str]:
@@ -66,6 +69,7 @@ class Graph:
         project: The folder that user modules and relative paths refer to.
         beam_args: Flags for Beam.
         steps: In an order in which they can run.
+        kubeflow: How it runs on a cluster; None where nothing is said of it.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Graph:
     project: Path
     beam_args: tuple[str, ...]
     steps: Mapping[str, Step]
+    kubeflow: KubeflowConfig | None = None
 
     def giving(self, artifact: str) -> Iterator[tuple[Step, str]]:
         """Yield each step that gives artifacts of type ``artifact``, with the output's name."""

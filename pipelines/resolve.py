@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from penstock.errors import ConfigError
 from penstock.pipelines.catalog import ComponentType
-from penstock.pipelines.checks import RULES
+from penstock.pipelines.checks import rules_for
 from penstock.pipelines.config import (
     ConfigProblems,
     Loaded,
@@ -84,9 +84,10 @@ class _Resolver:
             project=self._document.project,
             beam_args=beam_args(self._config.beam.runner, self._config.beam.options),
             steps=wiring.run(),
+            kubeflow=self._config.kubeflow,
         )
         self._problems += wiring.problems
-        for rule in RULES:
+        for rule in rules_for(graph):
             self._problems += rule(graph, self._document)
         before = [problem.path for problem in self._reading.problems]
         found = [problem for problem in self._problems if not follows_from(problem.path, before)]
@@ -123,6 +124,7 @@ class _Resolver:
             config=config,
             cache=declared.cache if declared.cache is not None else self._config.cache,
             functions=tuple(self._functions(name, component, config)),
+            resources=declared.resources,
         )
 
     def _check_parameters(self, name: str, component: ComponentType) -> None:

@@ -9,7 +9,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from penstock.errors import EnvironmentProblem, PenstockError
-from penstock.pipelines.cli import convert, doctor, infer, init, models, plan, request, run, schema, serve, validate
+from penstock.pipelines.cli import (
+    compile,  # noqa: A004  The subcommand's name.
+    convert,
+    doctor,
+    infer,
+    init,
+    models,
+    plan,
+    request,
+    run,
+    schema,
+    serve,
+    validate,
+)
 from penstock.version import __version__
 
 app = typer.Typer(
@@ -35,6 +48,7 @@ for command in (
     schema.schema,
 ):
     app.command(epilog=getattr(command, "example", None))(command)
+app.command("compile", epilog=getattr(compile.compile_, "example", None))(compile.compile_)
 app.add_typer(models.app)
 
 

@@ -7,6 +7,7 @@ Imports pydantic and ruamel.yaml only, so that checking a file stays fast.
 from penstock.closest import closest, did_you_mean
 from penstock.pipelines.config.coercion import coerced
 from penstock.pipelines.config.document import Document
+from penstock.pipelines.config.kubeflow import KubeflowConfig, ResourcesConfig, ScheduleConfig, VertexConfig
 from penstock.pipelines.config.loading import Loaded, Reading, load, read
 from penstock.pipelines.config.marks import Mark
 from penstock.pipelines.config.models import BeamConfig, MetadataConfig, PipelineConfig, StepConfig
@@ -18,13 +19,17 @@ __all__ = [
     "BeamConfig",
     "ConfigProblems",
     "Document",
+    "KubeflowConfig",
     "Loaded",
     "Mark",
     "MetadataConfig",
     "PipelineConfig",
     "Problem",
     "Reading",
+    "ResourcesConfig",
+    "ScheduleConfig",
     "StepConfig",
+    "VertexConfig",
     "closest",
     "coerced",
     "did_you_mean",

@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from penstock.pipelines.config import kubeflow
+from penstock.pipelines.config.kubeflow import KubeflowConfig, ResourcesConfig
+
 PIPELINE_NAME = r"^[a-z][a-z0-9_-]{0,62}$"
 STEP_NAME = r"^[a-z][a-z0-9_]{0,62}$"
 WIRE = r"^[a-z][a-z0-9_]{0,62}\.[A-Za-z_][A-Za-z0-9_]*$"
@@ -16,6 +19,7 @@ RULES = {
     STEP_NAME: "a name of lower-case letters, digits and '_' that begins with a letter, 63 characters at most",
     WIRE: "a step and its output, such as 'transform.transformed_examples'",
     FLAG: "a flag without its leading dashes, such as 'direct_num_workers'",
+    **kubeflow.RULES,
 }
 """What each pattern means, in words that complete "expected …"."""
 
@@ -71,6 +75,9 @@ class StepConfig(_Model):
     )
     after: StepNames = Field(default=(), description="Steps that must have run before, beyond those wired to this one.")
     enabled: bool = Field(default=True, description="Whether the step is part of the pipeline.")
+    resources: ResourcesConfig = Field(
+        default=ResourcesConfig(), description="What the step's container is given on a cluster."
+    )
 
 
 class PipelineConfig(_Model):
@@ -88,5 +95,8 @@ class PipelineConfig(_Model):
     cache: bool = Field(
         default=True,
         description="Whether steps use earlier results for the same inputs and parameters.",
+    )
+    kubeflow: KubeflowConfig | None = Field(
+        default=None, description="How it runs on Kubeflow Pipelines or Vertex AI. Default: it runs on this machine."
     )
     steps: dict[StepName, StepConfig] = Field(min_length=1, description="The steps by name; at least one.")

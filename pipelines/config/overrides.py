@@ -15,9 +15,23 @@ from penstock.pipelines.config.words import Path, dotted, kind, one_of, quoted, 
 
 _INDEX = re.compile(r"[0-9]{1,9}")
 _ANY = None
-_OPEN: tuple[tuple[str | None, ...], ...] = ((), ("beam",), ("metadata",), ("steps", _ANY), ("steps", _ANY, "with"))
+_OPEN: tuple[tuple[str | None, ...], ...] = (
+    (),
+    ("beam",),
+    ("metadata",),
+    ("kubeflow",),
+    ("steps", _ANY),
+    ("steps", _ANY, "with"),
+    ("steps", _ANY, "resources"),
+)
 """Mappings in which a new key is refused later, with the list of the keys that are allowed, if it is unknown."""
-_IMPLIED: tuple[tuple[str | None, ...], ...] = (("beam",), ("metadata",), ("steps", _ANY, "with"))
+_IMPLIED: tuple[tuple[str | None, ...], ...] = (
+    ("beam",),
+    ("metadata",),
+    ("kubeflow",),
+    ("steps", _ANY, "with"),
+    ("steps", _ANY, "resources"),
+)
 """Mappings that are there, empty, when the file leaves them out."""
 
 
