@@ -9,7 +9,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from penstock.errors import EnvironmentProblem, PenstockError
-from penstock.pipelines.cli import convert, doctor, infer, init, models, plan, request, run, schema, serve, validate
+from penstock.pipelines.cli import (
+    convert,
+    deploy,
+    doctor,
+    infer,
+    init,
+    models,
+    plan,
+    remote_runs,
+    request,
+    run,
+    schema,
+    serve,
+    validate,
+)
 from penstock.version import __version__
 
 app = typer.Typer(
@@ -26,6 +40,7 @@ for command in (
     validate.validate,
     plan.plan,
     run.run,
+    deploy.deploy,
     serve.serve,
     request.request,
     convert.convert,
@@ -36,6 +51,7 @@ for command in (
 ):
     app.command(epilog=getattr(command, "example", None))(command)
 app.add_typer(models.app)
+app.add_typer(remote_runs.app)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  Typer calls it with the option's value.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from penstock.errors import EnvironmentProblem
+from penstock.errors import EnvironmentProblem, PenstockError
 from penstock.pipelines.deploying.access import Access
 from penstock.pipelines.deploying.answers import not_the_api, refused, unreachable
 
@@ -36,7 +36,7 @@ class Server:
 
     def __init__(self, access: Access) -> None:
         self.access = access
-        with _quiet(access):
+        with self._told():
             self.client = _client_class()(access)
         self.ask("say that it is there", self.client.get_kfp_healthz)
 
@@ -52,20 +52,26 @@ class Server:
         Raises:
             PenstockError: What went wrong, without the token.
         """
+        with self._told(doing):
+            answer = call(*args, **kwargs)
+        self._require_json()
+        return answer
+
+    @contextlib.contextmanager
+    def _told(self, doing: str = "say that it is there") -> Iterator[None]:
+        """Turn what the client raises into our errors; theirs show headers, and so might show the token."""
         import urllib3
         from kfp_server_api import ApiException
 
         try:
             with _quiet(self.access):
-                answer = call(*args, **kwargs)
+                yield
         except ApiException as error:
             raise refused(error, self.access, doing) from None
         except urllib3.exceptions.HTTPError as error:
             raise unreachable(error, self.access) from None
         except UnicodeDecodeError as error:
             raise not_the_api(self.access, "an answer that is no text") from error
-        self._require_json()
-        return answer
 
     def _require_json(self) -> None:
         """Refuse a page that a proxy or a login put in the answer's place: the client takes it for an empty answer."""
@@ -80,15 +86,12 @@ class Server:
 
     def text(self, path: str, **query: str) -> str | None:
         """Return what the server says under a path that the client has no method for; None when it refuses."""
-        import urllib3
-        from kfp_server_api import ApiException
-
         api = self.client.runs.api_client
         options = {"response_type": "str", "auth_settings": ["Bearer"], "_return_http_data_only": True}
         try:
-            with _quiet(self.access):
+            with self._told():
                 return str(api.call_api(path, "GET", query_params=list(query.items()), **options))
-        except (ApiException, urllib3.exceptions.HTTPError, UnicodeDecodeError):
+        except PenstockError:
             return None
 
 
@@ -110,7 +113,7 @@ def _client_class() -> type[Any]:
 
         def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:  # noqa: ARG002  kfp's own name.
             """Ask once: kfp asks five times and logs each failure with its traceback."""
-            return self._healthz_api.healthz_service_get_healthz()
+            return self._healthz_api.healthz_service_get_healthz(_request_timeout=(CONNECT_SECONDS, READ_SECONDS))
 
         def set_user_namespace(self, namespace: str) -> None:
             """Keep the namespace here: kfp writes it into the user's home."""

@@ -49,9 +49,11 @@ class Source(Protocol):
 
     Attributes:
         later: What the user types to follow the run later.
+        stop: And what to stop it.
     """
 
     later: str
+    stop: str
 
     def look(self) -> tuple[str, Mapping[str, Progress], str | None]:
         """Return the run's state in KFP's words, what is known of each step, and the API's words on a failure.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from penstock.pipelines.deploying.client import Server
@@ -22,6 +21,8 @@ class KubeflowRun:
 
     Attributes:
         later: What the user types to follow the run later.
+        stop: And what to stop it.
+        page: The address of its page.
     """
 
     def __init__(self, server: Server, run: str, steps: Mapping[str, str] | None = None) -> None:
@@ -77,35 +78,26 @@ class KubeflowRun:
 
 
 def task_names(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Return the task names of a compiled pipeline in an order in which they can run, each with the step it stands for.
+    """Return the task names of a compiled pipeline in an order in which they can run, each with its step's name.
 
     Args:
-        spec: The pipeline, or the two documents of one with a platform's settings under ``pipeline_spec``.
+        spec: KFP's ``PipelineSpec``, or a mapping that has it under ``pipeline_spec`` beside a platform's settings.
     """
-    tasks = spec.get("pipeline_spec", spec).get("root", {}).get("dag", {}).get("tasks", {})
-    done: dict[str, str] = {}
-    while len(done) < len(tasks):
-        ready = [
-            name
-            for name, task in tasks.items()
-            if name not in done and all(above in done for above in task.get("dependentTasks", ()) if above in tasks)
-        ]
-        done |= {name: name.replace("-", "_") for name in ready or tasks.keys() - done.keys()}
-    return done
+    spec = spec.get("pipeline_spec", spec)
+    return dict(_tasks(spec.get("root", {}).get("dag", {}).get("tasks", {}), spec.get("components", {})))
 
 
-def find_run(server: Server, name: str) -> str:
-    """Return the id of a run by its id or its exact name; of several runs of a name, the newest."""
-    named = json.dumps({"predicates": [{"operation": 1, "key": "display_name", "stringValue": name}]})
-    answer = server.ask(
-        "list runs",
-        server.client.list_runs,
-        filter=named,
-        sort_by="created_at desc",
-        page_size=1,
-        namespace=server.access.namespace,
-    )
-    return str(answer.runs[0].run_id) if answer.runs else name
+def _tasks(tasks: Mapping[str, Any], components: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    left = dict(tasks)
+    while left:
+        ready = [name for name, task in left.items() if not left.keys() & set(task.get("dependentTasks", ()))]
+        for name in ready or list(left):
+            task = left.pop(name)
+            inner = components.get(task.get("componentRef", {}).get("name"), {}).get("dag")
+            if inner:
+                yield from _tasks(inner.get("tasks", {}), components)
+            else:
+                yield name, task.get("taskInfo", {}).get("name", name)
 
 
 def _words(run: Any) -> str | None:

@@ -1,0 +1,136 @@
+"""``penstock deploy``."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from penstock.errors import ConfigError
+from penstock.pipelines.cli.checked import checked
+from penstock.pipelines.cli.options import File, Json, Set, errors_as_json, example, print_json
+from penstock.pipelines.cli.remote_options import Namespace, TokenEnv
+from penstock.pipelines.cli.remote_runs import INTERRUPTED, follow_to_end
+
+if TYPE_CHECKING:
+    from penstock.pipelines.config import KubeflowConfig, Loaded
+    from penstock.pipelines.deploying.request import Request
+
+
+class Target(StrEnum):
+    """Where a pipeline can be deployed."""
+
+    kubeflow = "kubeflow"
+    vertex = "vertex"
+
+
+@example("penstock deploy configs/digits-kubeflow.yaml --host http://127.0.0.1:8080 --param epochs=2")
+def deploy(  # noqa: PLR0913  One argument an option.
+    file: File,
+    *,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", metavar="URL", help="Kubeflow Pipelines, as in a browser; else the config's."),
+    ] = None,
+    target: Annotated[Target | None, typer.Option("--target", help="Where to; else as the config says.")] = None,
+    set_: Set = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="NAME=VALUE", help="One of the config's vars, for this run alone."),
+    ] = None,
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", metavar="NAME", help="The run's experiment; else the config's.")
+    ] = None,
+    run_name: Annotated[
+        str | None, typer.Option("--run-name", metavar="NAME", help="The run's name; else the pipeline's and the time.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Run now, and leave the config's schedule alone.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Start the run and do not follow it.")] = False,
+    token_env: TokenEnv = None,
+    namespace: Namespace = None,
+    json: Json = False,
+) -> None:
+    """Compile a pipeline, upload it to Kubeflow Pipelines or Vertex AI, run it there and follow the run.
+
+    Ctrl-C leaves the run going and says how to follow or stop it.
+    """
+    with errors_as_json(enabled=json), _nothing_started():
+        loaded, _ = checked(file, [*(set_ or ()), *([f"kubeflow.target={target}"] if target else [])])
+        request = _request(loaded, param or (), experiment, run_name, once=once)
+        if request.settings.target == "vertex":
+            _refuse(host=host, token_env=token_env, namespace=namespace)
+            from penstock.pipelines.deploying.to_vertex import deploy_to_vertex as submit
+        else:
+            from penstock.pipelines.deploying.to_kubeflow import deploy_to_kubeflow
+
+            access = _access(request.settings, host, token_env, namespace)
+
+            def submit(request: Request, say: Any) -> Any:
+                return deploy_to_kubeflow(request, access, say)
+
+        deployed = submit(request, lambda line: typer.echo(line, err=json))
+        facts = deployed.facts()
+        if deployed.run is None or no_wait:
+            if json:
+                print_json(facts)
+            elif deployed.run is not None:
+                typer.echo(f"Not followed.\n  follow it: {deployed.run.later}\n  stop it:   {deployed.run.stop}")
+            return
+    with errors_as_json(enabled=json):
+        follow_to_end(deployed.run, request.run_name, json=json, facts=facts)
+
+
+def _request(loaded: Loaded, param: Any, experiment: str | None, run_name: str | None, *, once: bool) -> Request:
+    from penstock.pipelines.deploying.compiling import settings_of
+    from penstock.pipelines.deploying.parameters import parse_parameters
+    from penstock.pipelines.deploying.request import Request
+
+    settings = settings_of(loaded)
+    pipeline = loaded.config.pipeline
+    return Request(
+        loaded=loaded,
+        settings=settings,
+        parameters=parse_parameters(loaded, param),
+        experiment=experiment or settings.experiment or pipeline,
+        run_name=run_name or f"{pipeline} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
+        schedule=None if once else settings.schedule,
+    )
+
+
+def _access(settings: KubeflowConfig, host: str | None, token_env: str | None, namespace: str | None) -> Any:
+    from penstock.pipelines.deploying.access import access_to
+
+    address = host or settings.host
+    if address is None:
+        raise ConfigError(
+            "where Kubeflow Pipelines is was not said",
+            expected="--host URL, or kubeflow: {host: URL} in the config",
+            hint="without an address of its own: kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80, "
+            "then --host http://127.0.0.1:8080",
+        )
+    return access_to(address, token_env=token_env, namespace=namespace or settings.namespace)
+
+
+def _refuse(**options: str | None) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} is for Kubeflow; Vertex AI has none",
+                expected="project and region under kubeflow: {vertex: …}, and Google's own credentials",
+            )
+
+
+@contextmanager
+def _nothing_started() -> Iterator[None]:
+    """Let Ctrl-C, and a scheduler's end, say that no run was started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        typer.echo("Interrupted; no run was started, as far as the server has answered.", err=True)
+        raise typer.Exit(INTERRUPTED) from error

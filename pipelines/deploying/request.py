@@ -1,0 +1,62 @@
+"""What ``penstock deploy`` was asked to do, and what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from penstock.pipelines.config import KubeflowConfig, Loaded, ScheduleConfig
+from penstock.pipelines.deploying.follow import Source
+
+
+@dataclass(frozen=True)
+class Request:
+    """One deployment.
+
+    Attributes:
+        loaded: The config.
+        settings: Its ``kubeflow`` block.
+        parameters: Values of this run's parameters; the others keep their defaults.
+        experiment: Name of the experiment.
+        run_name: Name of the run, or of the schedule's runs.
+        schedule: When it runs by itself; None to run it once, at once.
+    """
+
+    loaded: Loaded
+    settings: KubeflowConfig
+    parameters: Mapping[str, Any]
+    experiment: str
+    run_name: str
+    schedule: ScheduleConfig | None
+
+
+class Run(Source, Protocol):
+    """A run that was started.
+
+    Attributes:
+        page: The address of its page.
+    """
+
+    page: str
+
+    @property
+    def steps(self) -> Mapping[str, str]:
+        """Task name → step name."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What became of it.
+
+    Attributes:
+        run: The run; None where a schedule was made instead.
+        said: Facts for JSON: names, ids and addresses.
+    """
+
+    run: Run | None
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts as JSON data."""
+        return dict(self.said)
