@@ -37,9 +37,7 @@ def build(graph: Graph) -> Any:
     from tfx.orchestration import metadata
     from tfx.orchestration.pipeline import Pipeline
 
-    nodes: dict[str, Any] = {}
-    for step in graph.steps.values():
-        nodes[step.name] = _node(step, nodes)
+    nodes = build_nodes(graph)
     for step in graph.steps.values():
         for other in step.after:
             nodes[step.name].add_upstream_node(nodes[other])
@@ -51,6 +49,18 @@ def build(graph: Graph) -> Any:
         metadata_connection_config=metadata.sqlite_metadata_connection_config(graph.sqlite),
         beam_pipeline_args=list(graph.beam_args),
     )
+
+
+def build_nodes(graph: Graph) -> dict[str, Any]:
+    """Return the TFX components of the steps, by step.
+
+    Raises:
+        ConfigError: A component refused its parameters; ``where`` names the step.
+    """
+    nodes: dict[str, Any] = {}
+    for step in graph.steps.values():
+        nodes[step.name] = _node(step, nodes)
+    return nodes
 
 
 def compile_graph(graph: Graph, run_id: str) -> Any:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from penstock.errors import ConfigError
 from penstock.pipelines.catalog import ComponentType
-from penstock.pipelines.checks import RULES
+from penstock.pipelines.checks import rules_for
 from penstock.pipelines.config import (
     ConfigProblems,
     Loaded,
@@ -87,7 +87,7 @@ class _Resolver:
             kubeflow=self._config.kubeflow,
         )
         self._problems += wiring.problems
-        for rule in RULES:
+        for rule in rules_for(graph):
             self._problems += rule(graph, self._document)
         before = [problem.path for problem in self._reading.problems]
         found = [problem for problem in self._problems if not follows_from(problem.path, before)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from penstock.pipelines.checks import converting, data, evaluation, inference, labels, pushing, training
+from penstock.pipelines.checks import converting, data, evaluation, inference, kubeflow, labels, pushing, training
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.graph import Graph
 
@@ -29,4 +29,13 @@ RULES: tuple[Rule, ...] = (
     inference.inference_has_a_model_and_rows,
     inference.inference_reads_raw_rows,
     training.warm_start_has_a_model,
+    *kubeflow.RULES,
 )
+_OF_THIS_MACHINE: frozenset[Rule] = frozenset(
+    {data.input_folder_holds_files, data.csv_has_header_and_rows, training.warm_start_has_a_model}
+)
+
+
+def rules_for(graph: Graph) -> Iterator[Rule]:
+    """Yield the rules for a pipeline; those about files of this machine only for one that runs here."""
+    return (rule for rule in RULES if graph.kubeflow is None or rule not in _OF_THIS_MACHINE)

@@ -10,6 +10,7 @@ import typer
 
 from penstock.errors import EnvironmentProblem, PenstockError
 from penstock.pipelines.cli import (
+    compile,  # noqa: A004  The subcommand's name.
     convert,
     deploy,
     doctor,
@@ -50,6 +51,7 @@ for command in (
     schema.schema,
 ):
     app.command(epilog=getattr(command, "example", None))(command)
+app.command("compile", epilog=getattr(compile.compile_, "example", None))(compile.compile_)
 app.add_typer(models.app)
 app.add_typer(remote_runs.app)
 

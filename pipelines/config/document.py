@@ -25,6 +25,7 @@ class Document:
         file: The configuration file, absolute.
         project: The folder that relative paths in the document start from, absolute.
         data: The whole document as plain dicts, lists and scalars.
+        raw: The same before ``${…}`` were replaced.
     """
 
     def __init__(
@@ -36,10 +37,12 @@ class Document:
         *,
         origins: Mapping[DocumentPath, frozenset[str]] | None = None,
         environ: Mapping[str, str] | None = None,
+        raw: dict[str, Any] | None = None,
     ) -> None:
         self.file = file
         self.project = project
         self.data = data
+        self.raw = data if raw is None else raw
         self._places = places
         self._origins = dict(origins or {})
         self._environ = dict(environ or {})
@@ -59,6 +62,10 @@ class Document:
     def resolve(self, path: str) -> str:
         """Return a project-relative path as an absolute one; absolute paths and URLs (``gs://…``) stay."""
         return path if "://" in path else os.path.normpath(self.project / path)
+
+    def origins(self) -> Iterator[tuple[DocumentPath, frozenset[str]]]:
+        """Yield the places whose values come from the environment, with the variables' names."""
+        yield from self._origins.items()
 
     def value(self, path: DocumentPath) -> Any:
         """Return the plain value at a path, None when there is none."""

@@ -98,9 +98,10 @@ def read(file: str | Path, overrides: Sequence[str] = (), environ: Mapping[str, 
 
 def _resolved(file: Path, tree: Node, environ: Mapping[str, str]) -> tuple[Document, Places, list[Problem]]:
     data, places = flatten(tree)
-    substitution = Substitution(_with_metadata(data), places, environ)
+    raw = _with_metadata(data)
+    substitution = Substitution(raw, places, environ)
     resolved, origins = substitution.run()
-    document = Document(file, project_of(file), resolved, places, origins=origins, environ=substitution.used)
+    document = Document(file, project_of(file), resolved, places, origins=origins, environ=substitution.used, raw=raw)
     return document, places, substitution.problems
 
 
