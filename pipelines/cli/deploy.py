@@ -6,27 +6,22 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from penstock.errors import ConfigError
 from penstock.pipelines.cli.checked import checked
+from penstock.pipelines.cli.compile import Target, compile_in_worker, overridden
 from penstock.pipelines.cli.options import File, Json, Set, errors_as_json, example, print_json
 from penstock.pipelines.cli.remote_options import Namespace, TokenEnv
 from penstock.pipelines.cli.remote_runs import INTERRUPTED, follow_to_end
+from penstock.pipelines.config.marks import shown_path
 
 if TYPE_CHECKING:
     from penstock.pipelines.config import KubeflowConfig, Loaded
     from penstock.pipelines.deploying.request import Request
-
-
-class Target(StrEnum):
-    """Where a pipeline can be deployed."""
-
-    kubeflow = "kubeflow"
-    vertex = "vertex"
 
 
 @example("penstock deploy configs/digits-kubeflow.yaml --host http://127.0.0.1:8080 --param epochs=2")
@@ -37,7 +32,7 @@ def deploy(  # noqa: PLR0913  One argument an option.
         str | None,
         typer.Option("--host", metavar="URL", help="Kubeflow Pipelines, as in a browser; else the config's."),
     ] = None,
-    target: Annotated[Target | None, typer.Option("--target", help="Where to; else as the config says.")] = None,
+    target: Target = None,
     set_: Set = None,
     param: Annotated[
         list[str] | None,
@@ -60,7 +55,7 @@ def deploy(  # noqa: PLR0913  One argument an option.
     Ctrl-C leaves the run going and says how to follow or stop it.
     """
     with errors_as_json(enabled=json), _nothing_started():
-        loaded, _ = checked(file, [*(set_ or ()), *([f"kubeflow.target={target}"] if target else [])])
+        loaded, _ = checked(file, overridden(set_, target))
         request = _request(loaded, param or (), experiment, run_name, once=once)
         if request.settings.target == "vertex":
             _refuse(host=host, token_env=token_env, namespace=namespace)
@@ -86,20 +81,32 @@ def deploy(  # noqa: PLR0913  One argument an option.
 
 
 def _request(loaded: Loaded, param: Any, experiment: str | None, run_name: str | None, *, once: bool) -> Request:
-    from penstock.pipelines.deploying.compiling import settings_of
     from penstock.pipelines.deploying.parameters import parse_parameters
     from penstock.pipelines.deploying.request import Request
 
-    settings = settings_of(loaded)
+    settings = _settings(loaded)
     pipeline = loaded.config.pipeline
     return Request(
-        loaded=loaded,
+        pipeline=pipeline,
+        file=loaded.document.file.name,
+        compile=partial(compile_in_worker, loaded),
         settings=settings,
         parameters=parse_parameters(loaded, param),
         experiment=experiment or settings.experiment or pipeline,
         run_name=run_name or f"{pipeline} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
         schedule=None if once else settings.schedule,
     )
+
+
+def _settings(loaded: Loaded) -> KubeflowConfig:
+    if loaded.config.kubeflow is None:
+        raise ConfigError(
+            "the config does not say how it runs on a cluster",
+            where=shown_path(loaded.document.file),
+            expected="kubeflow: {image: REGISTRY/IMAGE:TAG}",
+            hint="add the block, or --set kubeflow.image=REGISTRY/IMAGE:TAG",
+        )
+    return loaded.config.kubeflow
 
 
 def _access(settings: KubeflowConfig, host: str | None, token_env: str | None, namespace: str | None) -> Any:

@@ -8,7 +8,7 @@ import typer
 
 Host = Annotated[
     str,
-    typer.Option("--host", metavar="URL", help="Kubeflow Pipelines, as in a browser: http://127.0.0.1:8080."),
+    typer.Option("--host", metavar="URL", help="Kubeflow Pipelines, as in a browser, or vertex://PROJECT/REGION."),
 ]
 TokenEnv = Annotated[
     str | None,

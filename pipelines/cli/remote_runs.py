@@ -11,8 +11,8 @@ from penstock.pipelines.cli.options import Json, errors_as_json, example, print_
 from penstock.pipelines.cli.remote_options import Host, Namespace, TokenEnv
 
 if TYPE_CHECKING:
-    from penstock.pipelines.deploying.access import Access
-    from penstock.pipelines.deploying.client import Server
+    from penstock.pipelines.deploying.places import Place
+    from penstock.pipelines.deploying.request import Run
 
 INTERRUPTED = 130
 
@@ -25,59 +25,46 @@ app = typer.Typer(
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or its name.", show_default=False)]
 
 
-def list_remote(access: Access, *, limit: int = 20, json: bool = False) -> None:
-    """Print the newest runs of a server, newest first.
+def list_remote(place: Place, *, limit: int = 20, json: bool = False) -> None:
+    """Print the newest runs of a place, newest first.
 
     Raises:
         PenstockError: It cannot be asked.
     """
-    from penstock.pipelines.deploying.client import Server
-    from penstock.pipelines.deploying.runs import newest
-
-    rows = newest(Server(access), limit)
+    rows = place.newest(limit)
     if json:
         print_json(rows)
         return
     if not rows:
-        typer.echo(f"no runs at {access.host}")
+        typer.echo(f"no runs at {place.host}")
     for row in rows:
         seconds = f"{row['seconds']:.0f} s" if row["seconds"] is not None else ""
         typer.echo(f"{row['run']}  {row['state']:<9}  {row['started']}  {seconds:>7}  {row['name']}")
 
 
-def stop_remote(run: str, access: Access, *, json: bool = False) -> None:
-    """Stop a run, and print that its server was told to.
+def stop_remote(run: str, place: Place, *, json: bool = False) -> None:
+    """Stop a run, and print that it is being stopped.
 
     Raises:
-        PenstockError: There is no such run, it has ended, or the server cannot be asked.
+        PenstockError: There is no such run, it has ended, or the place cannot be asked.
     """
-    from penstock.pipelines.deploying.client import Server
-    from penstock.pipelines.deploying.runs import stop
-
-    server = Server(access)
-    run = _id(server, run)
-    stop(server, run)
-    page = access.run_page(run)
+    found, page = place.stop(run)
     if json:
-        print_json({"run": run, "stopping": True, "page": page})
+        print_json({"run": found, "stopping": True, "page": page})
     else:
-        typer.echo(f"{run} is being stopped: {page}")
+        typer.echo(f"{found} is being stopped: {page}")
 
 
-def follow_remote(run: str, access: Access, *, json: bool = False) -> None:
+def follow_remote(run: str, place: Place, *, json: bool = False) -> None:
     """Follow a run until it ends, with the lines of a local run; exit code 1 when it did not succeed.
 
     Raises:
-        PenstockError: There is no such run, or the server cannot be asked.
+        PenstockError: There is no such run, or the place cannot be asked.
     """
-    from penstock.pipelines.deploying.client import Server
-    from penstock.pipelines.deploying.kubeflow_run import KubeflowRun
-
-    server = Server(access)
-    follow_to_end(KubeflowRun(server, _id(server, run)), run, json=json)
+    follow_to_end(place.run(run), run, json=json)
 
 
-def follow_to_end(source: Any, name: str, *, json: bool, facts: dict[str, Any] | None = None) -> None:
+def follow_to_end(source: Run, name: str, *, json: bool, facts: dict[str, Any] | None = None) -> None:
     """Follow a run that is under way, print how it ended, and end with its exit code.
 
     Args:
@@ -102,12 +89,6 @@ def follow_to_end(source: Any, name: str, *, json: bool, facts: dict[str, Any] |
         raise typer.Exit(1)
 
 
-def _id(server: Server, run: str) -> str:
-    from penstock.pipelines.deploying.runs import find_run
-
-    return find_run(server, run)
-
-
 @example("penstock runs list --host http://127.0.0.1:8080")
 def list_runs(
     *,
@@ -119,7 +100,7 @@ def list_runs(
 ) -> None:
     """List the newest runs of a Kubeflow Pipelines server."""
     with errors_as_json(enabled=json):
-        list_remote(_access(host, token_env, namespace), limit=limit, json=json)
+        list_remote(_place(host, token_env, namespace), limit=limit, json=json)
 
 
 @example("penstock runs follow 'digits 2026-11-30 12:00:00' --host http://127.0.0.1:8080")
@@ -128,7 +109,7 @@ def follow(
 ) -> None:
     """Follow a run until it ends; Ctrl-C leaves it running."""
     with errors_as_json(enabled=json):
-        follow_remote(run, _access(host, token_env, namespace), json=json)
+        follow_remote(run, _place(host, token_env, namespace), json=json)
 
 
 @example("penstock runs stop 'digits 2026-11-30 12:00:00' --host http://127.0.0.1:8080")
@@ -137,14 +118,14 @@ def stop(
 ) -> None:
     """Stop a run; its finished steps are kept."""
     with errors_as_json(enabled=json):
-        stop_remote(run, _access(host, token_env, namespace), json=json)
+        stop_remote(run, _place(host, token_env, namespace), json=json)
 
 
 for command, title in ((list_runs, "list"), (follow, "follow"), (stop, "stop")):
     app.command(title, epilog=getattr(command, "example", None))(command)
 
 
-def _access(host: str, token_env: str | None, namespace: str | None) -> Access:
-    from penstock.pipelines.deploying.access import access_to
+def _place(host: str, token_env: str | None, namespace: str | None) -> Place:
+    from penstock.pipelines.deploying.places import place_at
 
-    return access_to(host, token_env=token_env, namespace=namespace)
+    return place_at(host, token_env=token_env, namespace=namespace)

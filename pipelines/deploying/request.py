@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from penstock.pipelines.config import KubeflowConfig, Loaded, ScheduleConfig
+from penstock.pipelines.config import KubeflowConfig, ScheduleConfig
 from penstock.pipelines.deploying.follow import Source
+from penstock.pipelines.kubeflow import Compiled
 
 
 @dataclass(frozen=True)
@@ -15,15 +16,19 @@ class Request:
     """One deployment.
 
     Attributes:
-        loaded: The config.
-        settings: Its ``kubeflow`` block.
+        pipeline: The pipeline's name in the config.
+        file: Name of the config's file.
+        compile: Compiles it; takes seconds.
+        settings: The config's ``kubeflow`` block.
         parameters: Values of this run's parameters; the others keep their defaults.
         experiment: Name of the experiment.
         run_name: Name of the run, or of the schedule's runs.
         schedule: When it runs by itself; None to run it once, at once.
     """
 
-    loaded: Loaded
+    pipeline: str
+    file: str
+    compile: Callable[[], Compiled]
     settings: KubeflowConfig
     parameters: Mapping[str, Any]
     experiment: str

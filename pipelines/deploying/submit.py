@@ -75,8 +75,8 @@ def schedule(server: Server, published: Published, order: Order, when: ScheduleC
         job_name=order.name,
         description=_MARK,
         cron_expression=f"0 {when.cron}",  # KFP's has a field for the seconds.
-        start_time=_utc(when.start),
-        end_time=_utc(when.end),
+        start_time=utc(when.start),
+        end_time=utc(when.end),
         max_concurrency=when.max_concurrent,
         no_catchup=not when.catch_up,
         enabled=when.enabled,
@@ -121,7 +121,8 @@ def _recurring(server: Server, experiment: str, name: str) -> list[str]:
             return found
 
 
-def _utc(time: datetime | None) -> str | None:
+def utc(time: datetime | None) -> str | None:
+    """Return a time as the APIs take it; one without a zone is UTC."""
     if time is None:
         return None
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

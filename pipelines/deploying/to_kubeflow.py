@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from penstock.pipelines.config import ScheduleConfig
 from penstock.pipelines.deploying.access import Access
 from penstock.pipelines.deploying.client import Server
-from penstock.pipelines.deploying.compiling import compiled
 from penstock.pipelines.deploying.kubeflow_run import KubeflowRun, task_names
 from penstock.pipelines.deploying.publish import Published, publish
 from penstock.pipelines.deploying.request import Deployed, Request
@@ -40,8 +39,8 @@ def deploy_to_kubeflow(request: Request, access: Access, say: Callable[[str], No
         PenstockError: The pipeline or the server is at fault.
     """
     server = Server(access)
-    say(f"compiling {request.loaded.config.pipeline} for {access.host}")
-    pipeline = compiled(request.loaded)
+    say(f"compiling {request.pipeline} for {access.host}")
+    pipeline = request.compile()
     for note in pipeline.notes:
         say(f"  {note}")
     order = Order(
@@ -51,7 +50,7 @@ def deploy_to_kubeflow(request: Request, access: Access, say: Callable[[str], No
         parameters=pipeline.check_parameters(request.parameters),
         service_account=request.settings.service_account,
     )
-    description = f"penstock {__version__}, {request.loaded.document.file.name}"
+    description = f"penstock {__version__}, {request.file}"
     published = publish(server, pipeline.name, pipeline.to_yaml(), description=description)
     say(f"pipeline {pipeline.name}, version {published.version}: {_OUTCOMES[published.outcome]}")
     if request.schedule is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,21 +137,25 @@ def _quiet() -> Iterator[list[str]]:
     """Keep Google's libraries from logging; give the errors that they only log."""
     loggers = [logging.getLogger(name) for name in ("google.cloud.aiplatform", "google.auth", "grpc")]
     kept = _Kept()
-    before = [(logger, logger.propagate) for logger in loggers]
+    before = [(logger, logger.propagate, logger.level) for logger in loggers]
     for logger in loggers:
         logger.propagate = False
+        logger.setLevel(logging.ERROR)
         logger.addHandler(kept)
     try:
         yield kept.lines
     finally:
-        for logger, propagate in before:
+        for logger, propagate, level in before:
             logger.propagate = propagate
+            logger.setLevel(level)
             logger.removeHandler(kept)
 
 
-class _Kept(logging.Handler):
+class _Kept(logging.StreamHandler[Any]):
+    """Of this class, since the SDK adds handlers that print unless it finds one above its loggers on import."""
+
     def __init__(self) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__(io.StringIO())
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -161,6 +166,3 @@ class _Kept(logging.Handler):
 def _line(error: Any) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 300 else f"{text[:300]}…"
-
-
-Say = Callable[[str], None]
