@@ -31,7 +31,7 @@ def failure(progress: Progress, log: Callable[[str], str | None]) -> PenstockErr
             "the step failed; the API says no more", where=progress.step, hint="its log is on the run's page"
         )
     what = progress.error.splitlines()[0] if progress.error else "the step failed; the end of its log:"
-    return ArtifactError(what, where=progress.step, received="\n    ".join(["", *lines]).strip("\n"))
+    return ArtifactError(what, where=progress.step, received="\n    ".join(lines))
 
 
 def _recognised(step: str, text: str) -> PenstockError | None:

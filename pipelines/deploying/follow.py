@@ -154,14 +154,14 @@ class _Follower:
 
     def _show(self, progress: Progress) -> None:
         step = progress.step
-        if step in self._ended or self._shown.get(step) == progress.phase:
+        if progress.phase == "waiting" or step in self._ended or self._shown.get(step) == progress.phase:
             return
-        if progress.phase != "waiting" and step not in self._shown:
+        if step not in self._shown:
             self._observer.started(step)
         self._shown[step] = progress.phase
         if progress.ended:
             self._end(self._step_run(progress))
-        elif progress.phase != "waiting":
+        else:
             self._observer.step_status(step, "waits for its container" if progress.phase == "pending" else "runs")
 
     def _step_run(self, progress: Progress) -> StepRun:
@@ -177,8 +177,7 @@ class _Follower:
         )
         for name in steps:
             if name not in self._ended:
-                begun = self._shown.get(name) in ("running", "pending")
-                self._end(StepRun(name, "", "interrupted" if begun else "not run", reason=reason))
+                self._end(StepRun(name, "", "interrupted" if name in self._shown else "not run", reason=reason))
         return Followed(outcome, tuple(self._ended[name] for name in steps), error)
 
     def _end(self, run: StepRun) -> None:

@@ -80,4 +80,4 @@ def _scheduled(
 
 
 def _facts(name: str, published: Published) -> dict[str, str]:
-    return {"pipeline": name, "version": published.version, "outcome": published.outcome}
+    return {"pipeline": name, "version": published.version, "published": published.outcome}
