@@ -51,7 +51,7 @@ def _unknown(access: Access, said: str) -> NotLetIn:
     what = f"the server does not accept the token of {access.token_env}" if access.token else "the server needs a token"
     example = "$(kubectl create token default-editor --namespace YOURS)"
     hint = (
-        f"it may have expired: set {access.token_env} again and repeat the command"
+        f"it may have expired: set {access.token_env} again"
         if access.token
         else f"export KFP_TOKEN={example} and add --token-env KFP_TOKEN"
     )

@@ -107,7 +107,7 @@ def _client_class() -> type[Any]:
             super().__init__(host=access.host, namespace=access.namespace or "kubeflow", existing_token=access.token)
             api = self.runs.api_client.rest_client
             api.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(
-                total=_RETRIES, backoff_factor=0.3, status_forcelist=(502, 503, 504), raise_on_status=False
+                total=_RETRIES, read=1, backoff_factor=0.2, status_forcelist=(502, 503, 504), raise_on_status=False
             )
             api.request = _with_timeout(api.request)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from penstock.errors import EnvironmentProblem, PenstockError
-from penstock.pipelines.deploying.answers import NoAnswer, NotLetIn
+from penstock.pipelines.deploying.answers import NoAnswer
 from penstock.pipelines.deploying.failures import failure
 from penstock.pipelines.deploying.tasks import Progress
 from penstock.pipelines.runners.jobs import State
@@ -139,17 +139,17 @@ class _Follower:
                     raise self._gone_on(error, "the server stays away") from error
                 self._say(f"the server does not answer; attempt {attempt + 1} in {delay:.0f} s")
                 self._sleep(delay)
-            except NotLetIn as error:
+            except EnvironmentProblem as error:
                 raise self._gone_on(error, error.what) from error
         raise AssertionError("the last attempt returns or raises")
 
     def _gone_on(self, error: PenstockError, what: str) -> EnvironmentProblem:
-        hint = f"{error.hint}; " if isinstance(error, NotLetIn) and error.hint else ""
+        first = "" if isinstance(error, NoAnswer) or not error.hint else f"{error.hint}; then "
         return EnvironmentProblem(
             f"{what}; the run goes on without being followed",
             where=error.where,
             received=error.received,
-            hint=f"{hint}then follow it again: {self._source.later}",
+            hint=f"{first}follow it again: {self._source.later}",
         )
 
     def _show(self, progress: Progress) -> None:
@@ -172,9 +172,8 @@ class _Follower:
 
     def _finish(self, outcome: Outcome, steps: Mapping[str, Progress], error: str | None) -> Followed:
         failed = next((name for name, run in self._ended.items() if run.state == "failed"), None)
-        reason = (
-            "the run was stopped" if outcome == "stopped" else f"{failed} failed" if failed else "the run has ended"
-        )
+        reasons = {"succeeded": "the API says nothing of it", "stopped": "the run was stopped"}
+        reason = reasons.get(outcome) or (f"{failed} failed" if failed else "the run has ended")
         for name in steps:
             if name not in self._ended:
                 self._end(StepRun(name, "", "interrupted" if name in self._shown else "not run", reason=reason))

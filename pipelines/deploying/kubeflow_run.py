@@ -66,7 +66,7 @@ class KubeflowRun:
         if run.pipeline_spec:
             return dict(run.pipeline_spec)
         version = run.pipeline_version_reference
-        if version is None:
+        if version is None or not version.pipeline_version_id:
             return {}
         found = self._server.ask(
             "show the run's pipeline",

@@ -242,7 +242,7 @@ def _handler(memory: KfpServer) -> type[BaseHTTPRequestHandler]:
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
             self.send_response(status)
-            self.send_header("Content-Type", kind)
+            self.send_header("Location" if status == 302 else "Content-Type", text if status == 302 else kind)
             self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()
             self.wfile.write(text.encode())
