@@ -137,17 +137,15 @@ def _quiet() -> Iterator[list[str]]:
     """Keep Google's libraries from logging; give the errors that they only log."""
     loggers = [logging.getLogger(name) for name in ("google.cloud.aiplatform", "google.auth", "grpc")]
     kept = _Kept()
-    before = [(logger, logger.propagate, logger.level) for logger in loggers]
+    before = [(logger, logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.propagate = False
-        logger.setLevel(logging.ERROR)
         logger.addHandler(kept)
     try:
         yield kept.lines
     finally:
-        for logger, propagate, level in before:
+        for logger, propagate in before:
             logger.propagate = propagate
-            logger.setLevel(level)
             logger.removeHandler(kept)
 
 
@@ -156,6 +154,7 @@ class _Kept(logging.StreamHandler[Any]):
 
     def __init__(self) -> None:
         super().__init__(io.StringIO())
+        self.setLevel(logging.ERROR)
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
