@@ -50,7 +50,7 @@ class Step:
     after: tuple[str, ...] = ()
     cache: bool = True
     functions: tuple[str, ...] = ()
-    resources: ResourcesConfig = ResourcesConfig()
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
 
     @property
     def upstream(self) -> frozenset[str]:

@@ -17,7 +17,15 @@ from penstock.pipelines.values import check_function
 
 _PROGRAMS = {"kubeflow": "Kubeflow Pipelines", "vertex": "Vertex AI"}
 _STORES = {"kubeflow": ("minio://", "s3://", "gs://"), "vertex": ("gs://",)}
-_ONLY_KUBERNETES = ("host", "namespace", "secrets", "volumes", "node_selector", "image_pull_policy", "image_pull_secrets")
+_ONLY_KUBERNETES = (
+    "host",
+    "namespace",
+    "secrets",
+    "volumes",
+    "node_selector",
+    "image_pull_policy",
+    "image_pull_secrets",
+)
 _PROCESSES = ("multi_worker_mirrored", "parameter_server")
 _SECRET = re.compile(r"(?i)(passw|secret|token|credential|private_?key|api_?key|access_?key)")
 

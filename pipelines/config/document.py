@@ -28,7 +28,7 @@ class Document:
         raw: The same before ``${…}`` were replaced.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  One argument a fact.
         self,
         file: Path,
         project: Path,

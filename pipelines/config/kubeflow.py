@@ -11,7 +11,7 @@ from penstock.types import FunctionPath
 
 IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"
 OBJECT_NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
-SECRET_KEY = r"^[A-Za-z0-9._-]{1,253}$"
+ENTRY_NAME = r"^[A-Za-z0-9._-]{1,253}$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 CPU = r"^([0-9]+(\.[0-9]+)?|[1-9][0-9]*m)$"
 MEMORY = r"^[1-9][0-9]*(\.[0-9]+)?(Ki|Mi|Gi|Ti|K|M|G|T)$"
@@ -23,7 +23,7 @@ CRON = rf"^{_CRON_FIELD}( {_CRON_FIELD}){{4}}$"
 RULES = {
     IMAGE: "a container image, such as 'registry.example.com/team/penstock:1.0'",
     OBJECT_NAME: "the name of an object in the cluster: lower-case letters, digits, '-' and '.'",
-    SECRET_KEY: "the key of a value in a secret: letters, digits, '.', '_' and '-'",
+    ENTRY_NAME: "the key of a value in a secret: letters, digits, '.', '_' and '-'",
     VARIABLE: "the name of an environment variable: letters, digits and '_'",
     CPU: "a number of cores, such as 4, 0.5 or 500m",
     MEMORY: "an amount with its unit, such as 512Mi or 8Gi",
@@ -72,7 +72,7 @@ class SecretConfig(_Model):
     """One value of a Kubernetes secret; its text stands nowhere in a config or in a compiled pipeline."""
 
     secret: ObjectName = Field(description="The secret's name.")
-    key: Annotated[str, StringConstraints(pattern=SECRET_KEY)] = Field(description="The value's key in it.")
+    key: Annotated[str, StringConstraints(pattern=ENTRY_NAME)] = Field(description="The value's key in it.")
 
 
 class VolumeConfig(_Model):

@@ -29,7 +29,8 @@ def compile_pipeline(loaded: Loaded) -> Compiled:
     from penstock.pipelines.build import build_nodes, import_and_describe
     from penstock.pipelines.resolve import resolve
 
-    if loaded.config.kubeflow is None:
+    settings = loaded.config.kubeflow
+    if settings is None:
         raise ConfigError(
             "the config does not say how it runs on Kubeflow",
             where=str(loaded.document.file),
@@ -39,8 +40,8 @@ def compile_pipeline(loaded: Loaded) -> Compiled:
     graph = resolve(loaded, import_and_describe)
     nodes = build_nodes(graph)
     values = RuntimeValues(loaded.document, graph, nodes)
-    tasks = [step_task(step, nodes[step.name], graph, values.of(step.name)) for step in graph.steps.values()]
-    return _compiled(graph, loaded.config.kubeflow, tasks, values)
+    tasks = [step_task(step, nodes[step.name], graph, settings, values.of(step.name)) for step in graph.steps.values()]
+    return _compiled(graph, settings, tasks, values)
 
 
 def _compiled(graph: Graph, settings: KubeflowConfig, tasks: list[Task], values: RuntimeValues) -> Compiled:

@@ -43,6 +43,7 @@ class StepSpec:
         parameters: The runtime parameters that the step uses.
         bindings: Where their values go.
         encoded: Properties whose values are TFX's JSON of something else.
+        integers: Properties that are integers; KFP hands every number over as a float.
     """
 
     step: str
@@ -56,6 +57,7 @@ class StepSpec:
     parameters: tuple[Parameter, ...] = ()
     bindings: tuple[Binding, ...] = ()
     encoded: tuple[str, ...] = ()
+    integers: tuple[str, ...] = ()
 
     def dumps(self) -> str:
         """Return the step as JSON without anything that Kubernetes or KFP would replace in an argument."""
@@ -81,4 +83,5 @@ class StepSpec:
             parameters=tuple(Parameter(**each) for each in data.get("parameters", ())),
             bindings=tuple(map(Binding.from_json, data["bindings"])),
             encoded=tuple(data.get("encoded", ())),
+            integers=tuple(data.get("integers", ())),
         )

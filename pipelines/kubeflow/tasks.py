@@ -44,57 +44,64 @@ class Task:
     always_runs: bool = False
 
 
-def step_task(step: Step, node: Any, graph: Graph, values: StepValues) -> Task:
+def step_task(step: Step, node: Any, graph: Graph, settings: KubeflowConfig, values: StepValues) -> Task:
     """Return the task of one step.
 
     Args:
         step: The step.
         node: Its TFX component.
-        graph: The pipeline, with its ``kubeflow`` block.
-        values: Its runtime parameters.
+        graph: The pipeline.
+        settings: How it runs.
+        values: The step's runtime parameters.
 
     Raises:
         ConfigError: The component's executor is none that runs in our container.
     """
-    settings = graph.kubeflow
-    assert settings is not None
     spec = _spec(step, node, graph, values)
     properties = _properties(step, node, graph, spec)
     key = step.name.replace("_", "-")
-    inputs = _feeds(step)
-    parameters = {name: {"parameterType": type_of(value)} for name, value in properties.items()}
-    parameters |= {CHANNEL + each.name: {"parameterType": each.type} for each in values.parameters}
-    definition: dict[str, Any] = {
-        "executorLabel": f"exec-{key}",
-        "inputDefinitions": {
-            "artifacts": {name: _artifact(spec.inputs[port].type) for port, name, _ in inputs},
-            "parameters": parameters,
-        },
-        "outputDefinitions": {"artifacts": {name: _artifact(kind) for name, kind in spec.outputs.items()}},
-    }
     reads_data = spec.driver is not None
-    task: dict[str, Any] = {
-        "taskInfo": {"name": step.name},
-        "componentRef": {"name": f"comp-{key}"},
-        "cachingOptions": {"enableCache": True} if step.cache and not reads_data else {},
-        "inputs": {
-            "artifacts": {name: _from(wire.step, wire.output) for _, name, wire in inputs},
-            "parameters": {
-                **{name: {"runtimeValue": {"constant": value}} for name, value in properties.items()},
-                **{CHANNEL + each.name: {"componentInputParameter": each.name} for each in values.parameters},
-            },
-        },
-    }
-    if step.upstream:
-        task["dependentTasks"] = sorted(name.replace("_", "-") for name in step.upstream)
-    retries = retry_policy(settings, step.resources)
-    if retries:
-        task["retryPolicy"] = retries
-    container = _container(settings, step.resources, ["step", *_arguments(spec)])
-    always_runs = reads_data and step.cache
+    caches = step.cache and not reads_data
     return Task(
-        step.name, f"comp-{key}", f"exec-{key}", _without_empty(definition), _without_empty(task), container, always_runs
+        step=step.name,
+        component=f"comp-{key}",
+        executor=f"exec-{key}",
+        definition=_definition(f"exec-{key}", step, spec, properties),
+        spec=_task_spec(f"comp-{key}", step, spec, properties) | _options(step, settings, caches=caches),
+        container=_container(settings, step.resources, ["step", *_arguments(spec)]),
+        always_runs=reads_data and step.cache,
     )
+
+
+def _definition(executor: str, step: Step, spec: StepSpec, properties: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = {name: {"parameterType": type_of(value)} for name, value in properties.items()}
+    parameters |= {CHANNEL + each.name: {"parameterType": each.type} for each in spec.parameters}
+    artifacts = {name: _artifact(spec.inputs[port].type) for port, name, _ in _feeds(step)}
+    outputs = {name: _artifact(kind) for name, kind in spec.outputs.items()}
+    definition = {
+        "inputDefinitions": _filled({"artifacts": artifacts, "parameters": parameters}),
+        "outputDefinitions": _filled({"artifacts": outputs}),
+    }
+    return {"executorLabel": executor, **_filled(definition)}
+
+
+def _task_spec(component: str, step: Step, spec: StepSpec, properties: Mapping[str, Any]) -> dict[str, Any]:
+    parameters: dict[str, Any] = {name: {"runtimeValue": {"constant": value}} for name, value in properties.items()}
+    parameters |= {CHANNEL + each.name: {"componentInputParameter": each.name} for each in spec.parameters}
+    artifacts = {name: _from(wire.step, wire.output) for _, name, wire in _feeds(step)}
+    inputs = _filled({"artifacts": artifacts, "parameters": parameters})
+    above = sorted(name.replace("_", "-") for name in step.upstream)
+    return {
+        "taskInfo": {"name": step.name},
+        "componentRef": {"name": component},
+        **_filled({"inputs": inputs, "dependentTasks": above}),
+    }
+
+
+def _options(step: Step, settings: KubeflowConfig, *, caches: bool) -> dict[str, Any]:
+    retries = retry_policy(settings, step.resources)
+    options: dict[str, Any] = {"cachingOptions": {"enableCache": True} if caches else {}}
+    return options | ({"retryPolicy": retries} if retries else {})
 
 
 def exit_task(function: str, settings: KubeflowConfig, after: str) -> Task:
@@ -130,6 +137,7 @@ def _spec(step: Step, node: Any, graph: Graph, values: StepValues) -> StepSpec:
             expected="a component with a Python executor, which runs in the pipeline's image",
         )
     feeds = _feeds(step)
+    properties = {name: value for name, value in sorted(node.exec_properties.items()) if value is not None}
     return StepSpec(
         step=step.name,
         executor=get_full_name(node.executor_spec.executor_class),
@@ -144,14 +152,9 @@ def _spec(step: Step, node: Any, graph: Graph, values: StepValues) -> StepSpec:
         remote=step.type.beam and not any("DirectRunner" in flag for flag in graph.beam_args),
         parameters=values.parameters,
         bindings=values.bindings,
-        encoded=tuple(
-            sorted(name for name, value in node.exec_properties.items() if value is not None and not _is_plain(value))
-        ),
+        encoded=tuple(name for name, value in properties.items() if not isinstance(value, bool | int | float | str)),
+        integers=tuple(name for name, value in properties.items() if type(value) is int),
     )
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, bool | int | float | str)
 
 
 def _properties(step: Step, node: Any, graph: Graph, spec: StepSpec) -> dict[str, Any]:
@@ -216,11 +219,6 @@ def _from(step: str, output: str) -> dict[str, Any]:
     return {"taskOutputArtifact": {"producerTask": step.replace("_", "-"), "outputArtifactKey": output}}
 
 
-def _without_empty(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what is empty: KFP tells an empty mapping from a missing one in its files, though not in its meaning."""
-    found: dict[str, Any] = {}
-    for key, value in data.items():
-        cleaned = _without_empty(value) if key in ("inputs", "inputDefinitions", "outputDefinitions") else value
-        if cleaned or key not in ("inputs", "inputDefinitions", "outputDefinitions", "artifacts", "parameters"):
-            found[key] = cleaned
-    return found
+def _filled(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data without what is empty, as KFP's own compiler leaves it out."""
+    return {key: value for key, value in data.items() if value}
