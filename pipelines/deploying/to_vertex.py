@@ -38,7 +38,7 @@ def deploy_to_vertex(request: Request, say: Callable[[str], None]) -> Deployed:
         run = VertexRun(vertex, job)
         say(f"run {request.run_name}: {run.page}")
         return Deployed(run, {"pipeline": pipeline.name, "run": run.id, "page": run.page})
-    found, paused = schedule(vertex, job, request.settings, when)
+    found, paused = schedule(vertex, job, pipeline.name, request.settings, when)
     page = vertex.page(found, "schedules")
     active = "" if when.enabled else ", paused"
     say(f"schedule {pipeline.name}: {when.cron} {when.timezone or 'UTC'}{active}: {page}")

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,10 @@ def _quiet() -> Iterator[list[str]]:
         logger.propagate = False
         logger.addHandler(kept)
     try:
-        yield kept.lines
+        with warnings.catch_warnings():
+            # The SDK's own way of logging that a list has not all fields.
+            warnings.filterwarnings("ignore", "The 'warn' method is deprecated", DeprecationWarning)
+            yield kept.lines
     finally:
         for logger, propagate in before:
             logger.propagate = propagate

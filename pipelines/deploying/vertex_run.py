@@ -78,8 +78,15 @@ def submit(vertex: Vertex, job: Any, settings: KubeflowConfig) -> list[str]:
     return logged
 
 
-def schedule(vertex: Vertex, job: Any, settings: KubeflowConfig, when: ScheduleConfig) -> tuple[str, int]:
+def schedule(vertex: Vertex, job: Any, name: str, settings: KubeflowConfig, when: ScheduleConfig) -> tuple[str, int]:
     """Make a schedule; active ones with its name are paused.
+
+    Args:
+        vertex: Where.
+        job: The SDK's ``PipelineJob``, not submitted.
+        name: The schedule's name.
+        settings: The config's ``kubeflow`` block.
+        when: Its schedule.
 
     Returns:
         Its id, and how many were paused.
@@ -90,8 +97,8 @@ def schedule(vertex: Vertex, job: Any, settings: KubeflowConfig, when: ScheduleC
     with vertex.told("make the schedule"):
         from google.cloud.aiplatform import PipelineJobSchedule
 
-        before = _active(PipelineJobSchedule, vertex, job.display_name)
-        made = PipelineJobSchedule(pipeline_job=job, display_name=job.display_name, **vertex.place())
+        before = _active(PipelineJobSchedule, vertex, name)
+        made = PipelineJobSchedule(pipeline_job=job, display_name=name, **vertex.place())
         made.create(
             cron=f"TZ={when.timezone} {when.cron}" if when.timezone else when.cron,
             start_time=utc(when.start),

@@ -70,7 +70,7 @@ class VertexServer(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no
         state, tasks, error = self.frames[0] if len(self.frames) == 1 else self.frames.pop(0)
         job.state = api.PipelineState[f"PIPELINE_STATE_{state}"]
         job.job_detail = api.PipelineJobDetail(
-            task_details=[_task(name, *said.split(": ")) for name, said in tasks.items()]
+            task_details=[_task(name, *said.split(": ", 1)) for name, said in tasks.items()]
         )
         job.error.message = error
         return job
