@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,7 +21,8 @@ from penstock.pipelines.config.marks import shown_path
 
 if TYPE_CHECKING:
     from penstock.pipelines.config import KubeflowConfig, Loaded
-    from penstock.pipelines.deploying.request import Request
+    from penstock.pipelines.deploying.access import Access
+    from penstock.pipelines.deploying.request import Deployed, Request
 
 
 @example("penstock deploy configs/digits-kubeflow.yaml --host http://127.0.0.1:8080 --param epochs=2")
@@ -57,30 +58,40 @@ def deploy(  # noqa: PLR0913  One argument an option.
     with errors_as_json(enabled=json), _nothing_started():
         loaded, _ = checked(file, overridden(set_, target))
         request = _request(loaded, param or (), experiment, run_name, once=once)
-        if request.settings.target == "vertex":
-            _refuse(host=host, token_env=token_env, namespace=namespace)
-            from penstock.pipelines.deploying.to_vertex import deploy_to_vertex as submit
-        else:
-            from penstock.pipelines.deploying.to_kubeflow import deploy_to_kubeflow
-
-            access = _access(request.settings, host, token_env, namespace)
-
-            def submit(request: Request, say: Any) -> Any:
-                return deploy_to_kubeflow(request, access, say)
-
+        submit = _submit(request.settings, host, token_env, namespace)
         deployed = submit(request, lambda line: typer.echo(line, err=json))
-        facts = deployed.facts()
-        if deployed.run is None or no_wait:
-            if json:
-                print_json(facts)
-            elif deployed.run is not None:
-                typer.echo(f"Not followed.\n  follow it: {deployed.run.later}\n  stop it:   {deployed.run.stop}")
-            return
+    if deployed.run is None or no_wait:
+        _leave(deployed, json=json)
+        return
     with errors_as_json(enabled=json):
-        follow_to_end(deployed.run, request.run_name, json=json, facts=facts)
+        follow_to_end(deployed.run, request.run_name, json=json, facts=deployed.facts)
 
 
-def _request(loaded: Loaded, param: Any, experiment: str | None, run_name: str | None, *, once: bool) -> Request:
+def _submit(
+    settings: KubeflowConfig, host: str | None, token_env: str | None, namespace: str | None
+) -> Callable[[Request, Callable[[str], None]], Deployed]:
+    """Return what deploys to the config's target."""
+    if settings.target == "vertex":
+        from penstock.pipelines.deploying.to_vertex import deploy_to_vertex
+
+        _refuse(host=host, token_env=token_env, namespace=namespace)
+        return deploy_to_vertex
+    from penstock.pipelines.deploying.to_kubeflow import deploy_to_kubeflow
+
+    return partial(deploy_to_kubeflow, access=_access(settings, host, token_env, namespace))
+
+
+def _leave(deployed: Deployed, *, json: bool) -> None:
+    """End without following: a schedule has no run yet, and a run goes on by itself."""
+    if json:
+        print_json(deployed.facts)
+    elif deployed.run is not None:
+        typer.echo(f"Not followed.\n  follow it: {deployed.run.later}\n  stop it:   {deployed.run.stop}")
+
+
+def _request(
+    loaded: Loaded, param: Sequence[str], experiment: str | None, run_name: str | None, *, once: bool
+) -> Request:
     from penstock.pipelines.deploying.parameters import parse_parameters
     from penstock.pipelines.deploying.request import Request
 
@@ -109,7 +120,7 @@ def _settings(loaded: Loaded) -> KubeflowConfig:
     return loaded.config.kubeflow
 
 
-def _access(settings: KubeflowConfig, host: str | None, token_env: str | None, namespace: str | None) -> Any:
+def _access(settings: KubeflowConfig, host: str | None, token_env: str | None, namespace: str | None) -> Access:
     from penstock.pipelines.deploying.access import access_to
 
     address = host or settings.host

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from penstock.pipelines.config import KubeflowConfig, ScheduleConfig
@@ -56,12 +56,8 @@ class Deployed:
 
     Attributes:
         run: The run; None where a schedule was made instead.
-        said: Facts for JSON: names, ids and addresses.
+        facts: Names, ids and addresses, as JSON data.
     """
 
     run: Run | None
-    said: Mapping[str, Any] = field(default_factory=dict)
-
-    def facts(self) -> dict[str, Any]:
-        """Return the facts as JSON data."""
-        return dict(self.said)
+    facts: dict[str, Any]

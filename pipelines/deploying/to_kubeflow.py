@@ -25,15 +25,15 @@ _OUTCOMES = {
 }
 
 
-def deploy_to_kubeflow(request: Request, access: Access, say: Callable[[str], None]) -> Deployed:
+def deploy_to_kubeflow(request: Request, say: Callable[[str], None], *, access: Access) -> Deployed:
     """Compile, upload and run or schedule a pipeline.
 
     The server is asked before anything is compiled: a wrong host or token is told at once.
 
     Args:
         request: What to deploy.
-        access: Where to.
         say: Prints a line.
+        access: Where to.
 
     Raises:
         PenstockError: The pipeline or the server is at fault.

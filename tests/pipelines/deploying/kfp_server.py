@@ -256,8 +256,8 @@ def _handler(memory: KfpServer) -> type[BaseHTTPRequestHandler]:
 
 
 def _uploaded(body: bytes) -> str:
-    (part,) = message_from_bytes(body).get_payload()  # type: ignore[misc]
-    return str(part.get_payload(decode=True).decode())  # type: ignore[union-attr]
+    _, part = message_from_bytes(body).walk()
+    return bytes(part.get_payload(decode=True)).decode()  # type: ignore[arg-type]  # Bytes, where they are decoded.
 
 
 def _filtered(items: dict[str, Any], query: dict[str, str]) -> list[Any]:

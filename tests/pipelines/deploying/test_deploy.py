@@ -1,6 +1,7 @@
 """``penstock deploy`` against a stand-in for Kubeflow Pipelines: what it sends, prints and ends with."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_a_changed_pipeline_is_a_new_version_of_the_same(desk):
 
 
 def test_the_settings_of_the_cluster_go_with_it_as_a_second_document(desk):
-    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {}}}}}
+    platform: dict[str, Any] = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {}}}}}
     desk.compiles_to(compiled(platform=platform))
     assert desk.deploy("--no-wait").exit_code == 0
     assert desk.server.versions["version-1"].pipeline_spec == {

@@ -88,7 +88,7 @@ def test_a_run_that_has_ended_cannot_be_stopped(started):
     error = on(started, "stop", "run-1").exception
     assert isinstance(error, ConfigError)
     assert error.what == "the server refused to stop the run"
-    assert "it has ended" in error.received
+    assert "it has ended" in str(error.received)
     assert error.hint == f"see what runs: penstock runs list --host {started.host}"
 
 
