@@ -31,7 +31,8 @@ def refused(error: Any, access: Access, doing: str) -> PenstockError:
         doing: What was asked, as in "the server refused to …".
     """
     status, said = error.status, access.hide(message_of(error.body))
-    if status == 401 or (status == 400 and "unauthenticated" in said.lower()):
+    # A proxy before the server says 403 with its login page; the server itself, to a user whom it knows, with words.
+    if status == 401 or (status == 403 and not _is_api_error(error.body)):
         return _unknown(access, said)
     if status == 403:
         return _forbidden(access, doing, said)
@@ -55,7 +56,7 @@ def _unknown(access: Access, said: str) -> NotLetIn:
         if access.token
         else f"export KFP_TOKEN={example} and add --token-env KFP_TOKEN"
     )
-    return NotLetIn(what, where=access.host, received=said or "401 Unauthorized", hint=hint)
+    return NotLetIn(what, where=access.host, received=said or "nothing but its refusal", hint=hint)
 
 
 def _forbidden(access: Access, doing: str, said: str) -> NotLetIn:
@@ -63,9 +64,7 @@ def _forbidden(access: Access, doing: str, said: str) -> NotLetIn:
     hint = (
         "ask for the right in that namespace" if access.namespace else "name the namespace that is yours: --namespace"
     )
-    return NotLetIn(
-        f"you are not allowed to {doing}{place}", where=access.host, received=said or "403 Forbidden", hint=hint
-    )
+    return NotLetIn(f"you are not allowed to {doing}{place}", where=access.host, received=said, hint=hint)
 
 
 def unreachable(error: Exception, access: Access) -> NoAnswer:

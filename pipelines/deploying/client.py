@@ -38,7 +38,7 @@ class Server:
         self.access = access
         with self._told():
             self.client = _client_class()(access)
-        self.ask("say that it is there", self.client.get_kfp_healthz)
+        self.ask("answer", self.client.get_kfp_healthz)
 
     def ask(self, doing: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a method of the client.
@@ -58,7 +58,7 @@ class Server:
         return answer
 
     @contextlib.contextmanager
-    def _told(self, doing: str = "say that it is there") -> Iterator[None]:
+    def _told(self, doing: str = "answer") -> Iterator[None]:
         """Turn what the client raises into our errors; theirs show headers, and so might show the token."""
         import urllib3
         from kfp_server_api import ApiException

@@ -70,6 +70,15 @@ def test_the_account_and_the_namespace_of_the_config_are_used(desk):
     assert sent(desk, "POST", "/pipelines") == [{"display_name": "small", "namespace": "team-a"}]
 
 
+def test_in_a_pod_the_namespace_is_its_own_and_is_written_nowhere(desk, tmp_path):
+    place = tmp_path / "namespace"
+    place.write_text("team-pod")
+    desk.monkeypatch.setattr("kfp.client.client.Client._NAMESPACE_PATH", str(place))
+    desk.server.multi_user = True
+    assert desk.deploy("--no-wait").exit_code == 0
+    assert sent(desk, "POST", "/experiments") == [{"display_name": "small", "namespace": "team-pod"}]
+
+
 def test_an_unchanged_pipeline_is_not_uploaded_again(desk):
     first, second = desk.deploy("--no-wait"), desk.deploy("--no-wait")
     assert ": new, uploaded\n" in first.output

@@ -74,6 +74,12 @@ def test_a_user_without_the_right(desk):
     assert error.received == "User 'ann' is not authorized: create pipelines"
 
 
+def test_a_login_page_with_a_refusal_is_about_the_token(desk):
+    desk.server.answers = [("/healthz", 403, LOGIN)]
+    error = desk.refused()
+    assert (error.what, error.received) == ("the server needs a token", "a web page")
+
+
 def test_nobody_listens(desk):
     desk.host = f"http://127.0.0.1:{free_port()}"
     error = desk.refused()
@@ -163,7 +169,7 @@ def test_a_connection_that_ends_while_the_run_is_started(desk):
 def test_a_server_that_is_overloaded(desk):
     desk.server.answers = [("/healthz", 503, body(14, "upstream connect error"))] * 10
     error = desk.refused()
-    assert error.what == "the server cannot say that it is there now"
+    assert error.what == "the server cannot answer now"
     assert error.received == "503 Service Unavailable: upstream connect error"
 
 
