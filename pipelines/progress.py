@@ -51,6 +51,10 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
         self._total = len(graph.steps)
         self._console.print(f"{self._total} steps, ready after {seconds:.1f} s", highlight=False)
 
+    def submitted(self, steps: int) -> None:
+        """The steps run elsewhere; only their number is known."""
+        self._total = steps
+
     def started(self, step: str) -> None:
         """Nothing yet: a short step is named when it ends."""
         self._heard[step] = monotonic()
@@ -103,6 +107,10 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         """The steps are known."""
         self._progress.remove_task(self._bars.pop(""))
         self._plain.prepared(graph, seconds)
+
+    def submitted(self, steps: int) -> None:
+        """The steps run elsewhere; only their number is known."""
+        self._plain.submitted(steps)
 
     def started(self, step: str) -> None:
         """Show the step's spinner and clock."""

@@ -12,11 +12,13 @@ from penstock.errors import EnvironmentProblem, PenstockError
 from penstock.pipelines.cli import (
     compile,  # noqa: A004  The subcommand's name.
     convert,
+    deploy,
     doctor,
     infer,
     init,
     models,
     plan,
+    remote_runs,
     request,
     run,
     schema,
@@ -39,6 +41,7 @@ for command in (
     validate.validate,
     plan.plan,
     run.run,
+    deploy.deploy,
     serve.serve,
     request.request,
     convert.convert,
@@ -50,6 +53,7 @@ for command in (
     app.command(epilog=getattr(command, "example", None))(command)
 app.command("compile", epilog=getattr(compile.compile_, "example", None))(compile.compile_)
 app.add_typer(models.app)
+app.add_typer(remote_runs.app)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  Typer calls it with the option's value.
