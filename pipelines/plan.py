@@ -86,8 +86,10 @@ class _DryRun:
         if step.type.name == "Resolver":
             launcher(self._ir, step.name, self._handle).launch()
             return True, "looks up earlier results"
-        if not step.cache:
+        if not step.cache and step.deterministic:
             return False, "cache is off for this step"
+        if not step.cache:
+            return False, "its result depends on more than its inputs; with cache: true an earlier one counts"
         prepared = launcher(self._ir, step.name, self._handle)._prepare_execution()  # noqa: SLF001  TFX has no public dry run.
         if not prepared.is_execution_needed:
             return True, "same inputs, parameters and code as in an earlier run"

@@ -10,7 +10,8 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration.metadata import Metadata
 
-from penstock.pipelines.runners.owner import OWNER, STEP, Owner
+from penstock.metadata.store import NODE
+from penstock.pipelines.runners.owner import OWNER, Owner
 from penstock.pipelines.runners.recovery import WORKING_FOLDER
 
 
@@ -34,12 +35,11 @@ class RunStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no types
         return super().put_lineage_subgraph(executions, artifacts, contexts, event_edges, **options)
 
     def _sign(self, executions: Sequence[Any], contexts: Sequence[Any]) -> None:
-        node = f"{self._owner.pipeline}."
-        step = next((context.name.removeprefix(node) for context in contexts if context.name.startswith(node)), None)
+        node = next((context.name for context in contexts if context.name.startswith(f"{self._owner.pipeline}.")), None)
         for execution in executions:
-            if execution.HasField("id") or step is None:
+            if execution.HasField("id") or node is None:
                 continue
-            execution.custom_properties[STEP].string_value = step
+            execution.custom_properties[NODE].string_value = node
             execution.custom_properties[OWNER].string_value = self._owner.text
             if execution.last_known_state == metadata_store_pb2.Execution.RUNNING:
                 # Else TFX makes up a name that nobody knows after a kill.

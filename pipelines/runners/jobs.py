@@ -27,12 +27,12 @@ class Selection:
     Attributes:
         only: Run these alone; empty for all.
         start: Run this step and all that depend on it; None for all.
-        cache: Whether earlier results may be reused at all.
+        anew: Steps that use no earlier result.
     """
 
     only: tuple[str, ...] = ()
     start: str | None = None
-    cache: bool = True
+    anew: tuple[str, ...] = ()
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -199,7 +199,7 @@ def _select(ir: Any, selection: Selection, handle: Any) -> frozenset[str]:
 
     for node in ir.nodes:
         name = node.pipeline_node.node_info.id
-        if not selection.cache or name in selection.named:
+        if name in selection.anew or name in selection.named:
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     if not selection.named:
         return frozenset()

@@ -21,7 +21,7 @@ from tfx.orchestration.portable.launcher import Launcher, _ExecutionPreparationR
 from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.types import artifact_utils
 
-from penstock.pipelines.runners.owner import STEP
+from penstock.metadata.store import NODE
 
 RESULT = "penstock_result"
 """The custom property of a cache entry's context that holds the id of the newest execution with that key."""
@@ -38,10 +38,9 @@ def _in_run(store: Any, contexts: Sequence[Any]) -> list[Any]:
     run = kinds.get(constants.PIPELINE_RUN_CONTEXT_TYPE_NAME)
     node = kinds.get(constants.NODE_CONTEXT_TYPE_NAME)
     found = store.get_executions_by_context(run.id) if run and node else []
-    if not (run and node) or not all(STEP in execution.custom_properties for execution in found):
+    if not (run and node) or not all(NODE in execution.custom_properties for execution in found):
         return list(_of_all_contexts(store, contexts))
-    step = node.name.partition(".")[2]
-    return [execution for execution in found if execution.custom_properties[STEP].string_value == step]
+    return [execution for execution in found if execution.custom_properties[NODE].string_value == node.name]
 
 
 channel_resolver._get_executions_by_all_contexts = _in_run  # noqa: SLF001

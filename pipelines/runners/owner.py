@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from dataclasses import asdict, dataclass
-from functools import cache
-from pathlib import Path
 from typing import Self
+
+from penstock.processes import machine, started
 
 OWNER = "penstock_owner"
 """The custom property of an execution that holds its owner, as JSON."""
-STEP = "penstock_step"
-"""The custom property of an execution that names its step: ML Metadata has no index from executions to contexts."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Owner:
     @classmethod
     def here(cls, pipeline: str, root: str, lock: str) -> Self:
         """Return this process as an owner."""
-        return cls(pipeline, root, lock, machine(), os.getpid(), _started(os.getpid()) or 0)
+        return cls(pipeline, root, lock, machine(), os.getpid(), started(os.getpid()) or 0)
 
     @classmethod
     def from_text(cls, text: str) -> Self | None:
@@ -58,21 +55,4 @@ class Owner:
         """Whether its process runs; None where only its own machine can tell."""
         if self.machine != machine():
             return None
-        return _started(self.pid) == self.started
-
-
-@cache
-def machine() -> str:
-    """Return what names this machine, this boot of it, and the processes that this one can see."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
-
-
-def _started(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since the boot; None when it has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    state, started = fields[0], fields[19]
-    return None if state in "ZX" else int(started)
+        return started(self.pid) == self.started

@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from penstock.pipelines.runners.owner import OWNER, STEP, Owner
+from penstock.metadata.store import NODE
+from penstock.pipelines.runners.owner import OWNER, Owner
 
 _LOG = logging.getLogger(__name__)
 REASON = "penstock_reason"
@@ -57,7 +58,7 @@ def _close(store: Any, concerns: Callable[[Owner, str], bool], reason: str) -> l
     closed = []
     for execution in store.get_executions(ListOptions(filter_query="last_known_state = RUNNING")):
         said = {key: value.string_value for key, value in execution.custom_properties.items()}
-        step, owner = said.get(STEP, ""), Owner.from_text(said.get(OWNER, ""))
+        step, owner = said.get(NODE, "").partition(".")[2], Owner.from_text(said.get(OWNER, ""))
         if owner is None or not concerns(owner, step):
             continue
         _remove_outputs(Path(owner.root) / step, execution.id, said.get(WORKING_FOLDER, ""))

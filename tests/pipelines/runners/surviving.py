@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from penstock.metadata.store import NODE
 from penstock.serving.manifest import verify
 from penstock.serving.versions import versions
 from tests.pipelines.runners.killing import Kind, Order, Outcome, Runs
@@ -146,7 +147,7 @@ class Killed:
         rounds = self._rounds(store)
         return [
             (
-                execution.custom_properties["penstock_step"].string_value,
+                execution.custom_properties[NODE].string_value.partition(".")[2],
                 pb.Execution.State.Name(execution.last_known_state),
                 rounds.get(execution.id, ""),
             )
