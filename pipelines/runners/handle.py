@@ -6,16 +6,16 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Self
 
-from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration.metadata import Metadata
 
+from penstock.metadata.retrying import RetryingStore
 from penstock.metadata.store import NODE
 from penstock.pipelines.runners.owner import OWNER, Owner
 from penstock.pipelines.runners.recovery import WORKING_FOLDER
 
 
-class RunStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no types.
+class RunStore(RetryingStore):
     """A store that writes into every new execution which run and step it belongs to."""
 
     def __init__(self, config: Any, owner: Owner) -> None:
