@@ -11,6 +11,14 @@ from penstock.metadata.connection import open_store
 
 Value = int | float | str | bool
 
+NODE = "penstock_node"
+"""The custom property of an execution that holds its node's name, ``pipeline.step``.
+
+TFX says it by a context only, from which ML Metadata finds the executions of all runs; from an execution it finds
+contexts by reading them all.
+"""
+_TIED = 20
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -57,15 +65,25 @@ class Store:
 
     def outputs(self, run_id: str, step: str) -> dict[str, list[Artifact]]:
         """Return what ``step`` gave in a run, cached and reused outputs included; empty when it gave nothing."""
-        executions = self._of_step(step)
         in_run = self._executions("pipeline_run", run_id)
-        ids = sorted(executions.keys() & in_run.keys())
+        if all(NODE in execution.custom_properties for execution in in_run.values()):
+            node = f"{self._pipeline}.{step}"
+            ids = sorted(key for key, found in in_run.items() if found.custom_properties[NODE].string_value == node)
+        else:
+            ids = sorted(self._executions("node", f"{self._pipeline}.{step}").keys() & in_run.keys())
         return self._outputs(ids[-1:])
 
     def last_success(self, step: str) -> Execution | None:
         """Return the newest execution of ``step`` that ended well, in any run, or None."""
-        good = (self._pb.Execution.COMPLETE, self._pb.Execution.CACHED)
-        ended = [execution for execution in self._of_step(step).values() if execution.last_known_state in good]
+        from ml_metadata.metadata_store import ListOptions, OrderByField
+
+        newest_first = ListOptions(
+            limit=_TIED,
+            order_by=OrderByField.UPDATE_TIME,
+            is_asc=False,
+            filter_query="last_known_state = COMPLETE OR last_known_state = CACHED",
+        )
+        ended = list(self._executions("node", f"{self._pipeline}.{step}", newest_first).values())
         if not ended:
             return None
         newest = max(ended, key=lambda execution: (execution.last_update_time_since_epoch, execution.id))
@@ -77,12 +95,9 @@ class Store:
             updated=newest.last_update_time_since_epoch,
         )
 
-    def _of_step(self, step: str) -> dict[int, Any]:
-        return self._executions("node", f"{self._pipeline}.{step}")
-
-    def _executions(self, context_type: str, name: str) -> dict[int, Any]:
+    def _executions(self, context_type: str, name: str, options: Any = None) -> dict[int, Any]:
         context = self._store.get_context_by_type_and_name(context_type, name)
-        found = self._store.get_executions_by_context(context.id) if context is not None else []
+        found = self._store.get_executions_by_context(context.id, options) if context is not None else []
         return {execution.id: execution for execution in found}
 
     def _inputs(self, execution_id: int) -> dict[str, tuple[int, ...]]:

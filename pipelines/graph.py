@@ -53,6 +53,11 @@ class Step:
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
 
     @property
+    def deterministic(self) -> bool:
+        """Whether the component, as it is configured, gives the same for the same inputs, parameters and code."""
+        return self.type.deterministic and getattr(self.config, "deterministic", True)
+
+    @property
     def upstream(self) -> frozenset[str]:
         """The steps that must finish before this one starts."""
         return frozenset(wire.step for wires in self.inputs.values() for wire in wires) | frozenset(self.after)

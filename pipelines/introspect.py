@@ -55,6 +55,7 @@ def describe(target: Any, *, name: str, import_path: str) -> ComponentType:
         config_model=f"{config.__module__}:{config.__qualname__}" if config else None,
         one_of=tuple(group for group in hints.ONE_OF if set(group) <= set(parameters)),
         beam=_runs_on_beam(cls),
+        deterministic=getattr(cls, "DETERMINISTIC", True),
     )
 
 

@@ -56,6 +56,8 @@ class _DryRun:
 
     def __init__(self, graph: Graph, scratch: Path) -> None:
         from penstock.pipelines.build import compile_graph
+        from penstock.pipelines.runners.jobs import store_of
+        from penstock.pipelines.runners.owner import Owner
 
         self._graph = graph
         self._will_run: set[str] = set()
@@ -65,6 +67,7 @@ class _DryRun:
         if self._known:
             shutil.copyfile(self._store, copy)
         self._ir = compile_graph(replace(graph, sqlite=str(copy)), run_id="plan")
+        self._handle = store_of(self._ir, Owner.here(graph.name, graph.root, "plan"))
         self._ir.runtime_spec.pipeline_root.field_value.string_value = str(scratch / "root")
 
     def step(self, step: Step) -> PlannedStep:
@@ -81,11 +84,13 @@ class _DryRun:
         if waiting:
             return False, f"{' and '.join(waiting)} would run"
         if step.type.name == "Resolver":
-            launcher(self._ir, step.name).launch()
+            launcher(self._ir, step.name, self._handle).launch()
             return True, "looks up earlier results"
-        if not step.cache:
+        if not step.cache and step.deterministic:
             return False, "cache is off for this step"
-        prepared = launcher(self._ir, step.name)._prepare_execution()  # noqa: SLF001  TFX has no public dry run.
+        if not step.cache:
+            return False, "its result depends on more than its inputs; with cache: true an earlier one counts"
+        prepared = launcher(self._ir, step.name, self._handle)._prepare_execution()  # noqa: SLF001  TFX has no public dry run.
         if not prepared.is_execution_needed:
             return True, "same inputs, parameters and code as in an earlier run"
         return False, self._why(step, prepared.execution_info)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -116,16 +117,17 @@ class _Resolver:
                 return None
         elif not component.open:
             self._check_parameters(name, component)
-        return Step(
+        step = Step(
             name=name,
             type=component,
             outputs=outputs,
             parameters={} if component.config_model else self._resolved_parameters(name, component),
             config=config,
-            cache=declared.cache if declared.cache is not None else self._config.cache,
             functions=tuple(self._functions(name, component, config)),
             resources=declared.resources,
         )
+        by_itself = self._config.cache and step.deterministic
+        return replace(step, cache=by_itself if declared.cache is None else declared.cache)
 
     def _check_parameters(self, name: str, component: ComponentType) -> None:
         path = ("steps", name, "with")

@@ -171,6 +171,11 @@ class BatchInferenceConfig(Options):
         """The server to ask, None where the model is loaded here."""
         return self.mode.remote if isinstance(self.mode, Remote) else None
 
+    @property
+    def deterministic(self) -> bool:
+        """Whether all that decides the results is known to ML Metadata; what a server or files hold is not."""
+        return self.remote is None and self.input.files is None
+
     def unused_inputs(self) -> frozenset[str]:
         """Return the inputs that these parameters leave without a use; they are not wired by themselves."""
         unused = {"examples"} if self.input.files is not None else set()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from penstock.components.example_files import split_files
 from penstock.components.pusher.blessing import Verdicts
 from penstock.components.pusher.config import PusherConfig, WarmUp
 from penstock.components.pusher.flatbuffers import Flatbuffer
+from penstock.components.pusher.journal import Journal
 from penstock.components.pusher.push import PushRequest, PushResult, push
 from penstock.components.pusher.push_flatbuffers import FlatbufferRequest, push_flatbuffers
+from penstock.recording import when_recorded
 
 Artifacts = dict[str, list[types.Artifact]]
 
@@ -34,11 +38,21 @@ class Executor(base_executor.BaseExecutor):
             exec_properties: ``config``, a :class:`PusherConfig` as JSON.
         """
         config = PusherConfig.model_validate_json(exec_properties["config"])
+        journal = _journal(input_dict, output_dict, exec_properties)
         if config.destination.flatbuffers:
-            result = push_flatbuffers(_flatbuffer_request(input_dict, config))
+            result = push_flatbuffers(replace(_flatbuffer_request(input_dict, config), journal=journal))
         else:
-            result = push(_request(input_dict, config))
+            result = push(replace(_request(input_dict, config), journal=journal))
+        when_recorded(journal.close)
         _record(artifact_utils.get_single_instance(output_dict["pushed_model"]), config.name, result)
+
+
+def _journal(inputs: Artifacts, outputs: Artifacts, properties: dict[str, Any]) -> Journal:
+    """Return the note of this push; it lies in the step's folder, since the output's goes with a killed attempt."""
+    pushed = {key: sorted(artifact.uri for artifact in found) for key, found in inputs.items()}
+    described = json.dumps([properties["config"], pushed], sort_keys=True)
+    step = Path(artifact_utils.get_single_uri(outputs["pushed_model"])).parent.parent
+    return Journal(step / ".push.json", hashlib.sha256(described.encode()).hexdigest())
 
 
 def _flatbuffer_request(inputs: Artifacts, config: PusherConfig) -> FlatbufferRequest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,10 @@ from penstock.components.pusher.blessing import Verdicts, require_no_blessing
 from penstock.components.pusher.config import PusherConfig
 from penstock.components.pusher.flatbuffers import require_kind
 from penstock.components.pusher.gate import pass_gate
-from penstock.components.pusher.places import Draft, place_of
+from penstock.components.pusher.journal import Journal
+from penstock.components.pusher.places import Draft, Place, Placed, place_of
 from penstock.components.pusher.publish import model_entries
-from penstock.components.pusher.roll_out import in_service
+from penstock.components.pusher.roll_out import RollOut, in_service
 from penstock.components.pusher.service import Connect, Service, connect
 from penstock.components.pusher.warmup import warm_up_requests
 from penstock.components.pusher.words import is_url, seconds
@@ -33,6 +34,7 @@ class PushRequest:
         model_blessed: The Evaluator's verdict; None when there is none.
         infra_blessed: The InfraValidator's verdict; None when there is none.
         row_files: TFRecord files of the rows that warm-up requests are made of; None when none are wired.
+        journal: Takes up what an attempt that was killed has published; None where nobody records pushes.
     """
 
     model: Path
@@ -40,6 +42,7 @@ class PushRequest:
     model_blessed: bool | None = None
     infra_blessed: bool | None = None
     row_files: tuple[str, ...] | None = None
+    journal: Journal | None = None
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,7 @@ def push(request: PushRequest, connect: Connect = connect) -> PushResult:
         require_kind(Path(place.base), flatbuffers=False)
     with in_service(_service(config, place.base), place.present, connect) as roll_out:
         roll_out.check_labels(config.version if isinstance(config.version, int) else None)
-        extra, gate = _extra_files(request), partial(_ask, config)
-        draft = Draft(request.model, config.version, extra, gate, roll_out.used(), roll_out.alone)
-        published = place.publish(draft)
+        published = _published_before(request, place) or _publish(request, place, roll_out)
         labels = roll_out.run(published.version, f"{published.path}, digest {published.digest}")
         keep, removed = config.keep_versions, []
         if keep is not None:
@@ -107,6 +108,26 @@ def push(request: PushRequest, connect: Connect = connect) -> PushResult:
         labels=labels,
         removed=tuple(removed),
     )
+
+
+def _published_before(request: PushRequest, place: Place) -> Placed | None:
+    """Return what an attempt at this push published that nobody recorded; in an object store it is not looked for."""
+    if request.journal is None or is_url(place.base):
+        return None
+    found = request.journal.published(Path(place.base))
+    if found is None:
+        return None
+    note(f"version {found.version} is there already: a push of it was ended before it was recorded")
+    return Placed(found.version, str(found.path), found.digest)
+
+
+def _publish(request: PushRequest, place: Place, roll_out: RollOut) -> Placed:
+    config, journal = request.config, request.journal
+    gate: Callable[[Path], object] = partial(_ask, config)
+    if journal is not None and not is_url(place.base):
+        gate = journal.noting(Path(place.base), gate)
+    extra = _extra_files(request)
+    return place.publish(Draft(request.model, config.version, extra, gate, roll_out.used(), roll_out.alone))
 
 
 def _verdicts(request: PushRequest) -> Verdicts:

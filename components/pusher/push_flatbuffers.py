@@ -10,6 +10,7 @@ from penstock.components.pusher.blessing import Verdicts, require_no_blessing
 from penstock.components.pusher.config import PusherConfig
 from penstock.components.pusher.flatbuffer_gate import pass_flatbuffer_gate
 from penstock.components.pusher.flatbuffers import Flatbuffer, entries_of, reasons, require_kind, require_measured
+from penstock.components.pusher.journal import Journal
 from penstock.components.pusher.publish import disk, publish_files
 from penstock.components.pusher.push import PushResult
 from penstock.components.pusher.words import seconds
@@ -24,11 +25,13 @@ class FlatbufferRequest:
         flatbuffers: The model in each mode that it was converted in, blessed or not.
         config: Where to and as which version.
         verdicts: What was said of the model itself.
+        journal: As for a SavedModel.
     """
 
     flatbuffers: tuple[Flatbuffer, ...]
     config: PusherConfig
     verdicts: Verdicts
+    journal: Journal | None = None
 
 
 def push_flatbuffers(request: FlatbufferRequest) -> PushResult:
@@ -62,7 +65,11 @@ def push_flatbuffers(request: FlatbufferRequest) -> PushResult:
     with disk(base):
         entries = entries_of(blessed)
     require_kind(base, flatbuffers=True)
-    published = publish_files(entries, base, config.version, gate=gate)
+    journal = request.journal
+    published = journal.published(base) if journal is not None else None
+    if published is None:
+        noted = gate if journal is None else journal.noting(base, gate)
+        published = publish_files(entries, base, config.version, gate=noted)
     keep = config.keep_versions
     removed = retention.prune(base, keep, {published.version}) if keep is not None else ()
     modes = tuple(flatbuffer.mode for flatbuffer in blessed)

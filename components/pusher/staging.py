@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shutil
 import time
@@ -11,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from penstock.processes import machine, started
 from penstock.serving.manifest import walk
 
 LEFTOVER_AGE = 24 * 3600
-"""Seconds without any change after which the staging folder of a push counts as abandoned."""
+"""Seconds without any change after which the staging folder of a push elsewhere counts as abandoned."""
 
 _NAME = re.compile(r"\.staging-[0-9a-f]{32}")
 _MARKER = "penstock-staging"
@@ -27,7 +29,7 @@ def staging_folder(base: Path) -> Iterator[Path]:
     staging = base / f".staging-{uuid.uuid4().hex}"
     staging.mkdir()
     try:
-        (staging / _MARKER).write_text(_MARKER_TEXT, encoding="utf-8")
+        (staging / _MARKER).write_text(f"{_MARKER_TEXT}{_process(os.getpid())}\n", encoding="utf-8")
         yield staging / "model"
     finally:
         # What cannot be removed now must not hide the outcome of the push; a later push removes it.
@@ -35,10 +37,14 @@ def staging_folder(base: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(base: Path) -> None:
-    """Remove the staging folders of pushes that were killed: those of our name, with our marker, left for a day."""
+    """Remove the staging folders of pushes that were killed: those of our name, with our marker.
+
+    The marker names the process. One of this machine that is gone has left its folder; one of another machine when
+    nothing has changed for a day.
+    """
     for child in base.iterdir():
         try:
-            if _is_ours(child) and time.time() - _last_change(child) > LEFTOVER_AGE:
+            if _is_ours(child) and (_is_over(child) or time.time() - _last_change(child) > LEFTOVER_AGE):
                 shutil.rmtree(child)
         except FileNotFoundError:
             # Another push, the folder's own or one that tidies up as well, has just removed it.
@@ -50,8 +56,23 @@ def remove_leftovers(base: Path) -> None:
 def _is_ours(path: Path) -> bool:
     if not _NAME.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
         return False
-    marker = path / _MARKER
-    return marker.is_file() and marker.read_text(encoding="utf-8", errors="replace") == _MARKER_TEXT
+    return _marked(path).startswith(_MARKER_TEXT)
+
+
+def _is_over(staging: Path) -> bool:
+    """Whether the process that made the folder is known to have ended."""
+    name, _, ticks = _marked(staging).removeprefix(_MARKER_TEXT).strip().rpartition(" ")
+    where, _, pid = name.rpartition(" ")
+    return where == machine() and pid.isdigit() and str(started(int(pid))) != ticks
+
+
+def _marked(staging: Path) -> str:
+    marker = staging / _MARKER
+    return marker.read_text(encoding="utf-8", errors="replace") if marker.is_file() else ""
+
+
+def _process(pid: int) -> str:
+    return f"{machine()} {pid} {started(pid)}"
 
 
 def _last_change(folder: Path) -> float:

@@ -104,6 +104,7 @@ class ComponentType:
         config_model: ``module:Class`` of the pydantic model that describes ``with``.
         one_of: Groups of parameters of which exactly one must be given.
         beam: Whether its work runs on Beam.
+        deterministic: Whether the same inputs and parameters give the same result; else it is not cached by itself.
         open: Whether ``with`` and ``inputs`` cannot be known without importing the component.
     """
 
@@ -115,6 +116,7 @@ class ComponentType:
     config_model: str | None = None
     one_of: tuple[tuple[str, ...], ...] = ()
     beam: bool = False
+    deterministic: bool = True
     open: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -122,6 +124,8 @@ class ComponentType:
         data: dict[str, Any] = {"import_path": self.import_path}
         if self.beam:
             data["beam"] = True
+        if not self.deterministic:
+            data["deterministic"] = False
         for key, ports in (("inputs", self.inputs), ("outputs", self.outputs)):
             data[key] = {name: _port_to_json(port) for name, port in ports.items()}
         if self.config_model:
@@ -150,6 +154,7 @@ class ComponentType:
             config_model=data.get("config_model"),
             one_of=tuple(tuple(group) for group in data.get("one_of", ())),
             beam=data.get("beam", False),
+            deterministic=data.get("deterministic", True),
         )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from penstock.pipelines.summary.collect import Summary
 
 INTERRUPTED = 130
+EVERY = "all"
 
 
 @example("penstock run configs/digits.yaml --set vars.epochs=2 --from trainer")
@@ -36,7 +37,14 @@ def run(  # noqa: PLR0913  One argument an option.
         list[str] | None,
         typer.Option("--only", metavar="STEP", help="Run this step alone; may be given several times."),
     ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every step, even where a result exists.")] = False,
+    no_cache: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--no-cache",
+            metavar="STEP",
+            help="Run this step even where a result exists; may be given several times; 'all' for every step.",
+        ),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for another run on the same root.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Independent steps that run at the same time.")] = 2,
     json: Json = False,
@@ -48,7 +56,8 @@ def run(  # noqa: PLR0913  One argument an option.
         loaded, graph = checked(file, set_)
         refuse_remote_root(loaded)
         refuse_other_tasks(os.environ)
-        selection = Selection(tuple(only or ()), from_, cache=not no_cache)
+        anew = tuple(graph.steps) if EVERY in (no_cache or ()) else tuple(no_cache or ())
+        selection = Selection(tuple(only or ()), from_, anew)
         _check_selection(graph, selection)
         # A job that a scheduler ends is ended as Ctrl-C ends it.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -103,7 +112,7 @@ def _check_selection(graph: Graph, selection: Selection) -> None:
 
     if selection.only and selection.start:
         raise ConfigError("--from and --only exclude each other", hint="give one of them")
-    for name in selection.named:
+    for name in (*selection.named, *selection.anew):
         if name not in graph.steps:
             raise ConfigError(
                 f"no step '{name}'",

@@ -71,7 +71,8 @@ class StepConfig(_Model):
     with_: dict[str, Any] = Field(default={}, alias="with", description="The component's parameters.")
     cache: bool | None = Field(
         default=None,
-        description="Whether an earlier result for the same inputs and parameters is used; null: as the pipeline says.",
+        description="Whether an earlier result for the same inputs, parameters and code is used; null: as the pipeline "
+        "says, but never where the component's results depend on more than these.",
     )
     after: StepNames = Field(default=(), description="Steps that must have run before, beyond those wired to this one.")
     enabled: bool = Field(default=True, description="Whether the step is part of the pipeline.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,8 @@ from penstock.errors import ArtifactError, ConfigError
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.resolve import resolve
+from penstock.pipelines.runners.lock import working
+from penstock.pipelines.runners.owner import Owner
 from penstock.recording import recording
 
 State = Literal["ran", "cached", "failed", "not run", "reused", "interrupted"]
@@ -24,12 +27,12 @@ class Selection:
     Attributes:
         only: Run these alone; empty for all.
         start: Run this step and all that depend on it; None for all.
-        cache: Whether earlier results may be reused at all.
+        anew: Steps that use no earlier result.
     """
 
     only: tuple[str, ...] = ()
     start: str | None = None
-    cache: bool = True
+    anew: tuple[str, ...] = ()
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -38,15 +41,27 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """What became of a step that ended well: how, and the seconds of wall time that it took."""
+
+    state: State
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Prepared:
-    """A pipeline ready to run: the graph with every component imported, and the IR for one run."""
+    """A pipeline ready to run: the graph with every component imported, and the IR for one run.
+
+    Attributes:
+        ended: The steps that need not run, since they and all before them have an earlier result.
+    """
 
     graph: Graph
     ir: bytes
-    reused: frozenset[str]
+    ended: Mapping[str, Ended] = field(default_factory=dict)
 
 
-def prepare(loaded: Loaded, selection: Selection, run_id: str, ir_file: Path) -> Prepared:
+def prepare(loaded: Loaded, selection: Selection, run_id: str, ir_file: Path, owner: Owner) -> Prepared:
     """Import and check what ``validate`` could not, build and compile the pipeline, and get the store ready.
 
     Raises:
@@ -60,18 +75,41 @@ def prepare(loaded: Loaded, selection: Selection, run_id: str, ir_file: Path) ->
 
     graph = resolve(loaded, import_and_describe)
     ir = compile_graph(graph, run_id)
-    with _store(ir) as handle:
-        close_stale(handle, graph, "the run that started it ended without finishing it")
+    with working(owner), store_of(ir, owner) as handle:
+        close_stale(handle.store, owner, "the run that started it ended without finishing it")
         reused = _select(ir, selection, handle)
+        ended = {name: Ended("reused", 0.0) for name in reused} | _take(ir, graph, handle, reused)
     ir_file.write_text(text_format.MessageToString(ir), encoding="utf-8")
-    return Prepared(graph, ir.SerializeToString(), reused)
+    return Prepared(graph, ir.SerializeToString(), ended)
 
 
-def run_step(ir: bytes, step: str) -> dict[str, Any]:
+def _take(ir: Any, graph: Graph, handle: Any, reused: Collection[str]) -> dict[str, Ended]:
+    """End each step that need not run, from the first on, until one must; return how each ended."""
+    ended: dict[str, Ended] = {}
+    for name, step in graph.steps.items():
+        if name in reused or not step.upstream <= ended.keys() | reused:
+            continue
+        try:
+            found = _without_running(ir, name, handle)
+        except Exception:  # What it raises here it raises again in its own process, where it is told as the step's.
+            logging.getLogger(__name__).exception("step %s has to run to tell what is wrong", name)
+            continue
+        if found is not None:
+            ended[name] = found
+    return ended
+
+
+def _without_running(ir: Any, step: str, handle: Any) -> Ended | None:
+    """Record a step that looks something up, or that has an earlier result; None for one that must run."""
+    started, launches = time.monotonic(), launcher(ir, step, handle)
+    if launches.looks_up:
+        _recorded(handle, step, launches.launch())
+        return Ended("ran", time.monotonic() - started)
+    return Ended("cached", time.monotonic() - started) if launches.from_cache() is not None else None
+
+
+def run_step(ir: bytes, step: str, owner: Owner) -> Ended:
     """Run one step through TFX's launcher.
-
-    Returns:
-        ``state`` (``ran`` or ``cached``) and ``seconds`` of wall time.
 
     Raises:
         Exception: Whatever the step raised.
@@ -80,15 +118,16 @@ def run_step(ir: bytes, step: str) -> dict[str, Any]:
 
     started = time.monotonic()
     pipeline = load(ir)
-    with recording():
-        info = launcher(pipeline, step).launch()
-        execution = _recorded(pipeline, step, info)
-    looked_up = info.pipeline_node.node_info.type.name.endswith(".Resolver")
-    cached = execution.last_known_state == metadata_store_pb2.Execution.CACHED
-    return {"state": "cached" if cached and not looked_up else "ran", "seconds": time.monotonic() - started}
+    handle = store_of(pipeline, owner)
+    with working(owner):
+        with recording():
+            launches = launcher(pipeline, step, handle)
+            execution = _recorded(handle, step, launches.launch())
+        cached = execution.last_known_state == metadata_store_pb2.Execution.CACHED
+        return Ended("cached" if cached and not launches.looks_up else "ran", time.monotonic() - started)
 
 
-def _recorded(pipeline: Any, step: str, info: Any) -> Any:
+def _recorded(handle: Any, step: str, info: Any) -> Any:
     """Return the execution that the launcher recorded.
 
     Raises:
@@ -99,7 +138,7 @@ def _recorded(pipeline: Any, step: str, info: Any) -> Any:
     execution_id = getattr(info, "execution_id", None)
     if execution_id is None:
         raise ArtifactError(f"step '{step}' was skipped: an input that it needs does not exist", where=step)
-    with _store(pipeline) as handle:
+    with handle:
         (execution,) = handle.store.get_executions_by_id([execution_id])
     states = metadata_store_pb2.Execution
     if execution.last_known_state not in (states.COMPLETE, states.CACHED):
@@ -111,12 +150,12 @@ def _recorded(pipeline: Any, step: str, info: Any) -> Any:
     return execution
 
 
-def abandon(ir: bytes, graph: Graph, steps: Collection[str], reason: str) -> None:
+def abandon(ir: bytes, owner: Owner, steps: Collection[str], reason: str) -> None:
     """Close the executions of steps whose process is gone, and remove what they left half-written."""
-    from penstock.pipelines.runners.recovery import close_stale
+    from penstock.pipelines.runners import recovery
 
-    with _store(load(ir)) as handle:
-        close_stale(handle, graph, reason, steps)
+    with working(owner), store_of(load(ir), owner) as handle:
+        recovery.abandon(handle.store, owner, steps, reason)
 
 
 def load(ir: bytes) -> Any:
@@ -126,25 +165,27 @@ def load(ir: bytes) -> Any:
     return pipeline_pb2.Pipeline.FromString(ir)
 
 
-def _store(pipeline: Any) -> Any:
-    """Return the (not yet opened) handle on the pipeline's metadata store."""
-    from tfx.orchestration import metadata
+def store_of(pipeline: Any, owner: Owner) -> Any:
+    """Return the (not yet opened) handle on the pipeline's metadata store; what it writes is signed by ``owner``."""
     from tfx.orchestration.local import runner_utils
+
+    from penstock.pipelines.runners.handle import Handle
 
     config = runner_utils.extract_local_deployment_config(pipeline).metadata_connection_config
-    return metadata.Metadata(getattr(config, config.WhichOneof("connection_config")))
+    return Handle(getattr(config, config.WhichOneof("connection_config")), owner)
 
 
-def launcher(pipeline: Any, step: str) -> Any:
-    """Return TFX's launcher for one step of an IR."""
+def launcher(pipeline: Any, step: str, handle: Any) -> Any:
+    """Return the launcher for one step of an IR; ``handle`` is TFX's on the store."""
     from tfx.orchestration.local import runner_utils
-    from tfx.orchestration.portable.launcher import Launcher
+
+    from penstock.pipelines.runners.launch import StepLauncher
 
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     (node,) = (n.pipeline_node for n in pipeline.nodes if n.pipeline_node.node_info.id == step)
-    return Launcher(
+    return StepLauncher(
         pipeline_node=node,
-        mlmd_connection=_store(pipeline),
+        mlmd_connection=handle,
         pipeline_info=pipeline.pipeline_info,
         pipeline_runtime_spec=pipeline.runtime_spec,
         executor_spec=runner_utils.extract_executor_spec(deployment, step),
@@ -158,7 +199,7 @@ def _select(ir: Any, selection: Selection, handle: Any) -> frozenset[str]:
 
     for node in ir.nodes:
         name = node.pipeline_node.node_info.id
-        if not selection.cache or name in selection.named:
+        if name in selection.anew or name in selection.named:
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     if not selection.named:
         return frozenset()

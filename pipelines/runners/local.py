@@ -14,8 +14,9 @@ from penstock.errors import ConfigError, EnvironmentProblem, PenstockError
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.runners import jobs
-from penstock.pipelines.runners.jobs import Prepared, Selection, State
+from penstock.pipelines.runners.jobs import Ended, Prepared, Selection, State
 from penstock.pipelines.runners.lock import hold
+from penstock.pipelines.runners.owner import Owner
 from penstock.pipelines.runners.workers import Task, Workers
 
 # benchmarks/parallel_steps.py: what two at a time save on two cores. More than the cores would only share them.
@@ -144,13 +145,14 @@ class LocalRunner:
             ConfigError: The pipeline cannot be built.
             EnvironmentProblem: The root is in use or cannot be written.
         """
-        with hold(Path(self._loaded.root), wait=self._wait):
+        with hold(Path(self._loaded.root), wait=self._wait) as lock:
             began = time.monotonic()
+            self._owner = Owner.here(self._loaded.config.pipeline, self._loaded.root, lock)
             self._make_logs()
             self._observer.preparing(self.run_id, self.logs)
             self.workers = Workers(self._loaded.document.project, self.logs / "imports.log")
             log = self.logs / "prepare.log"
-            arguments = (self._loaded, self._selection, self.run_id, self.logs / "pipeline.pbtxt")
+            arguments = (self._loaded, self._selection, self.run_id, self.logs / "pipeline.pbtxt", self._owner)
             try:
                 prepared: Prepared = self.workers.run(jobs.prepare, *arguments, log=log)
             except PenstockError as error:
@@ -172,9 +174,10 @@ class LocalRunner:
 
     def _run_steps(self, prepared: Prepared) -> bool:
         """Run until every step has an end; return whether Ctrl-C made it."""
-        for name in prepared.graph.steps:
-            if name in prepared.reused:
-                self._end(StepRun(name, prepared.graph.steps[name].type.name, "reused"))
+        for name, step in prepared.graph.steps.items():
+            if name in prepared.ended:
+                ended = prepared.ended[name]
+                self._end(StepRun(name, step.type.name, ended.state, ended.seconds))
         try:
             while len(self._finished) < len(prepared.graph.steps):
                 self._start_ready(prepared)
@@ -192,7 +195,9 @@ class LocalRunner:
             self._running.started[name] = time.monotonic()
             log = self.logs / f"{name}.log"
             sink = _StepSink(self._observer, name)
-            self._running.tasks[name] = self.workers.start(jobs.run_step, prepared.ir, name, log=log, sink=sink)
+            self._running.tasks[name] = self.workers.start(
+                jobs.run_step, prepared.ir, name, self._owner, log=log, sink=sink
+            )
 
     def _collect(self, prepared: Prepared) -> None:
         Workers.wait(list(self._running.tasks.values()), _POLL_SECONDS)
@@ -203,8 +208,8 @@ class LocalRunner:
     def _end_task(self, prepared: Prepared, name: str, task: Task) -> None:
         component = prepared.graph.steps[name].type.name
         try:
-            outcome = task.result()
-            run = StepRun(name, component, outcome["state"], outcome["seconds"], task.log)
+            outcome: Ended = task.result()
+            run = StepRun(name, component, outcome.state, outcome.seconds, task.log)
         except PenstockError as error:
             seconds = time.monotonic() - self._running.started[name]
             run = StepRun(name, component, "failed", seconds, task.log, self._with_cause(error))
@@ -245,7 +250,7 @@ class LocalRunner:
             self._end(StepRun(name, prepared.graph.steps[name].type.name, "not run", reason="interrupted"))
 
     def _abandon(self, prepared: Prepared, steps: list[str], reason: str) -> None:
-        self.workers.run(jobs.abandon, prepared.ir, prepared.graph, steps, reason, log=self.logs / "prepare.log")
+        self.workers.run(jobs.abandon, prepared.ir, self._owner, steps, reason, log=self.logs / "prepare.log")
 
     def _end(self, run: StepRun) -> None:
         self._finished[run.name] = run

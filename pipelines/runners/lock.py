@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import logging
 import os
+import re
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from io import TextIOWrapper
 from pathlib import Path
 
 import portalocker
 from portalocker import LockFlags
 
 from penstock.errors import EnvironmentProblem
+from penstock.pipelines.runners.owner import Owner
 
 _LOCK = ".penstock.lock"
+_WORKERS = ".penstock.workers"
+_IDENTITY = re.compile(r"[0-9a-f]{32}\n")
+_LINGER_SECONDS = 10.0
+_POLL_SECONDS = 0.02
 
 
 @contextmanager
-def hold(root: Path, *, wait: bool) -> Iterator[None]:
+def hold(root: Path, *, wait: bool) -> Iterator[str]:
     """Hold the root for this process; the system releases it when the process ends, however it ends.
 
     Args:
         root: The pipeline's root; made when it is not there.
         wait: Whether to wait for a run that holds it.
+
+    Yields:
+        The lock's identity, which stays with the root.
 
     Raises:
         EnvironmentProblem: Another run holds the root, or it cannot be written.
@@ -45,10 +58,57 @@ def hold(root: Path, *, wait: bool) -> Iterator[None]:
                 hint="wait for it with --wait, or use another root",
             ) from error
         with _explained(root):
-            file.truncate(0)
-            file.write(json.dumps({"pid": os.getpid(), "since": time.time()}))
-            file.flush()
+            identity = _sign(file)
+            _outlast_workers(root / _WORKERS)
+        yield identity
+
+
+@contextmanager
+def working(owner: Owner) -> Iterator[None]:
+    """Mark this process as a worker of a run; the run after it waits for such processes before it looks at anything.
+
+    Raises:
+        EnvironmentProblem: The run is over; nothing may be written any more.
+    """
+    with (Path(owner.root) / _WORKERS).open("a+", encoding="utf-8") as file:
+        # A lock of the process, not of the open file: what the step leaves running does not hold it.
+        fcntl.lockf(file, fcntl.LOCK_SH)
+        if not owner.alive():
+            raise EnvironmentProblem("the run that started this step is over", where=owner.root)
         yield
+
+
+def _sign(file: TextIOWrapper) -> str:
+    """Write who holds the lock behind its identity, which is made once; return the identity."""
+    file.seek(0)
+    identity = file.readline()
+    if not _IDENTITY.fullmatch(identity):
+        identity = f"{uuid.uuid4().hex}\n"
+        file.truncate(0)
+        file.write(identity)
+        file.flush()
+        os.fsync(file.fileno())
+    file.truncate(len(identity))
+    file.write(json.dumps({"pid": os.getpid(), "since": time.time()}))
+    file.flush()
+    return identity.strip()
+
+
+def _outlast_workers(path: Path) -> None:
+    """Wait until no worker of an earlier run is left: they end with their command, a moment after it."""
+    deadline = time.monotonic() + _LINGER_SECONDS
+    with path.open("a", encoding="utf-8") as file:
+        while True:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    # It cannot end for now, so it writes nothing either.
+                    logging.getLogger(__name__).warning("a worker of an earlier run does not end: %s", path)
+                    return
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
 
 
 @contextmanager
@@ -65,7 +125,7 @@ def _explained(root: Path) -> Iterator[None]:
 
 def _holder(file: Path) -> str:
     try:
-        holder = json.loads(file.read_text(encoding="utf-8"))
+        holder = json.loads(file.read_text(encoding="utf-8").partition("\n")[2])
         since = datetime.fromtimestamp(holder["since"]).astimezone()
         return f" (process {holder['pid']}, since {since:%H:%M:%S})"
     except (OSError, ValueError, KeyError):

@@ -8,6 +8,7 @@ import pytest
 
 from penstock.components.pusher.publish import publish
 from penstock.components.pusher.staging import LEFTOVER_AGE
+from penstock.processes import machine
 from penstock.serving.manifest import verify
 from penstock.serving.versions import versions
 
@@ -57,9 +58,30 @@ def test_a_push_killed_after_its_rename_shows_a_complete_version(model: Path, ba
     verify(base / "1")
 
 
+def _move_away(leftover: Path) -> None:
+    """Let the marker name a process of another machine, of which nobody here knows whether it runs."""
+    marker = leftover / "penstock-staging"
+    marker.write_text(marker.read_text().replace(machine(), f"elsewhere {machine()}"))
+
+
+def test_the_leftover_of_a_process_that_is_gone_is_removed_by_the_next_push(model: Path, base: Path):
+    _kill_a_push(model, base, "rename", 0)
+    publish(model, base, "next")
+    assert sorted(child.name for child in base.iterdir()) == [".penstock-versions", "1"]
+
+
+def test_the_folder_of_a_process_that_runs_is_left_alone(model: Path, base: Path):
+    def gate(staged: Path) -> None:
+        publish(model, base, "next")
+        assert staged.is_dir()
+
+    assert publish(model, base, "next", gate=gate).version == 2
+
+
 def test_an_old_leftover_is_removed_by_the_next_push(model: Path, base: Path):
     _kill_a_push(model, base, "rename", 0)
     (leftover,) = base.iterdir()
+    _move_away(leftover)
     _age(leftover, LEFTOVER_AGE + 60)
     publish(model, base, "next")
     assert sorted(child.name for child in base.iterdir()) == [".penstock-versions", "1"]
@@ -69,6 +91,7 @@ def test_an_old_leftover_is_removed_by_the_next_push(model: Path, base: Path):
 def test_a_push_that_still_writes_is_left_alone(model: Path, base: Path, recent: str):
     _kill_a_push(model, base, "rename", 0)
     (leftover,) = base.iterdir()
+    _move_away(leftover)
     _age(leftover, LEFTOVER_AGE + 60)
     os.utime(leftover / "model" / recent)
     publish(model, base, "next")

@@ -1,14 +1,17 @@
 """One run at a time on a root."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
 from penstock.errors import EnvironmentProblem
-from penstock.pipelines.runners.lock import hold
+from penstock.pipelines.runners.lock import _outlast_workers, hold
+from penstock.pipelines.runners.owner import Owner
 
 HOLDER = """
 import sys
@@ -64,3 +67,56 @@ def test_a_file_is_no_root(tmp_path):
         hold(tmp_path / "file", wait=False),
     ):
         pass
+
+
+def test_the_identity_of_a_lock_stays_with_its_root(tmp_path):
+    identities = []
+    for folder in ("one", "one", "two"):
+        with hold(tmp_path / folder, wait=False) as identity:
+            identities.append(identity)
+    assert identities[0] == identities[1] != identities[2]
+
+
+@pytest.mark.parametrize("text", ["", "torn", "0" * 31 + "\n", '{"pid": 1, "since": 1.0}'])
+def test_a_lock_file_without_an_identity_gets_one(tmp_path, text):
+    (tmp_path / ".penstock.lock").write_text(text)
+    with hold(tmp_path, wait=False) as first:
+        pass
+    with hold(tmp_path, wait=False) as second:
+        assert re.fullmatch("[0-9a-f]{32}", first)
+        assert first == second
+
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from penstock.pipelines.runners.lock import working
+from penstock.pipelines.runners.owner import Owner
+with working(Owner.from_text(sys.argv[1])):
+    print("works", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def _work(owner, seconds):
+    command = [sys.executable, "-c", WORKER, owner.text, str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_next_run_waits_for_workers_that_outlive_their_command(tmp_path):
+    with hold(tmp_path, wait=False) as identity:
+        owner = Owner.here("p", str(tmp_path), identity)
+        with _work(owner, 1) as worker:
+            assert worker.stdout.readline() == "works\n"
+            _outlast_workers(tmp_path / ".penstock.workers")
+            # It has left the block; its interpreter may still be ending.
+            assert worker.wait(60) == 0
+
+
+def test_a_worker_of_a_run_that_is_over_does_nothing(tmp_path):
+    with hold(tmp_path, wait=False) as identity:
+        owner = replace(Owner.here("p", str(tmp_path), identity), started=1)
+    with _work(owner, 0) as worker:
+        output, errors = worker.communicate(timeout=60)
+    assert output == ""
+    assert "the run that started this step is over" in errors
