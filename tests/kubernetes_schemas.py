@@ -1,4 +1,4 @@
-"""Whether Kubernetes would take a manifest: custom resources by their published schemas, others by the client's models."""
+"""Whether Kubernetes would take a manifest: by published schemas, or by the official client's models."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ def _validator(plural: str) -> Draft202012Validator:
 
 
 def _as_json_schema(node: Any) -> Any:
-    """Return a structural schema of Kubernetes as JSON Schema: objects are closed, and int-or-string is said plainly."""
+    """Return a structural schema of Kubernetes as JSON Schema: objects are closed, int-or-string is said plainly."""
     if isinstance(node, list):
         return [_as_json_schema(item) for item in node]
     if not isinstance(node, dict):
         return node
     made = {key: _as_json_schema(value) for key, value in node.items() if not key.startswith("x-kubernetes-")}
-    if made.get("type") == "object" and isinstance(made.get("properties"), dict):
-        if not node.get("x-kubernetes-preserve-unknown-fields"):
-            made.setdefault("additionalProperties", False)
+    known = made.get("type") == "object" and isinstance(made.get("properties"), dict)
+    if known and not node.get("x-kubernetes-preserve-unknown-fields"):
+        made.setdefault("additionalProperties", False)
     if node.get("x-kubernetes-int-or-string"):
         made.pop("type", None)
     return made

@@ -1,4 +1,4 @@
-"""A stand-in for a cluster's API on 127.0.0.1: training jobs, pods and their logs, as far as the Trainer asks for them."""
+"""A stand-in for a cluster's API on 127.0.0.1: training jobs, pods and their logs, as far as the Trainer asks."""
 
 from __future__ import annotations
 
