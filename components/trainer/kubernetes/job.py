@@ -215,9 +215,17 @@ class TrainingJob:
         )
         self._pods = pod_states(pods.items)
         for pod in self._pods:
-            if pod.started and pod.uid not in self._logs:
-                self._logs[pod.uid] = PodLog(self._connection, pod.task, pod.name, self._report)
+            self._read_log(pod)
             self._notice(pod)
+
+    def _read_log(self, pod: PodState) -> None:
+        for before in self._uids.get(pod.task, ()):
+            if before != pod.uid and before in self._logs:
+                self._logs[before].abandon()
+        if pod.uid in self._logs:
+            self._logs[pod.uid].go_on()
+        elif pod.started:
+            self._logs[pod.uid] = PodLog(self._connection, pod.task, pod.name, self._report)
 
     def _notice(self, pod: PodState) -> None:
         known = self._uids.setdefault(pod.task, [])

@@ -41,7 +41,9 @@ class PodLog:
         self._kept: deque[str] = deque(maxlen=_KEPT)
         self._newest = ""
         self._newest_at = time.monotonic()
-        self._over = threading.Event()
+        self._again = threading.Event()
+        self._over = False
+        self._replaced = False
         self._thread = threading.Thread(target=self._follow, name=f"log of {pod}", daemon=True)
         self._thread.start()
 
@@ -49,20 +51,33 @@ class PodLog:
         """Return the last lines that are not empty, long ones cut."""
         return [line if len(line) <= _LONGEST_SHOWN else f"{line[:_LONGEST_SHOWN]}…" for line in self._kept]
 
+    def go_on(self) -> None:
+        """Ask for the log again if it broke off: the pod is still there."""
+        self._again.set()
+
+    def abandon(self) -> None:
+        """Ask for the log no more: another pod has the name now."""
+        self._replaced = True
+        self._again.set()
+
     def finish(self, seconds: float) -> None:
         """Wait until all of an ended pod's log is here, ``seconds`` at most, and follow it no further."""
-        self._over.set()
+        self._over = True
+        self._again.set()
         self._thread.join(seconds)
 
     def _follow(self) -> None:
-        while True:
-            over = self._over.is_set()
+        while not self._replaced:
+            over = self._over
             complete = self._read_once()
             # What was written before the pod's end is in the log that was opened after it.
-            if complete and over:
+            if over and complete:
                 return
-            if self._over.wait(_RETRY_SECONDS) and over:
-                return
+            if over:
+                time.sleep(_RETRY_SECONDS)
+            self._again.wait()
+            if not self._over:
+                self._again.clear()
 
     def _read_once(self) -> bool:
         """Read until the log ends or the connection breaks; return whether it ended."""

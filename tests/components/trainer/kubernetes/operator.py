@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -30,6 +31,7 @@ class Operator:
     started: list[str] = field(default_factory=list)
     _running: dict[tuple[str, int], tuple[Pod, subprocess.Popen[str]]] = field(default_factory=dict)
     _cluster_spec: dict[str, list[str]] = field(default_factory=dict)
+    _readers: list[threading.Thread] = field(default_factory=list)
     _over: bool = False
 
     def look(self, cluster: FakeCluster) -> None:
@@ -43,7 +45,7 @@ class Operator:
                 for index in range(len(addresses)):
                     self._start(replicas, kind, index)
         for (kind, index), (pod, process) in list(self._running.items()):
-            if process.poll() is not None and "running" in pod.state:
+            if not self._over and process.poll() is not None and "running" in pod.state:
                 self._ended(cluster, replicas, kind, index)
         cluster.pods = [pod for pod, _ in self._running.values()]
 
@@ -52,6 +54,8 @@ class Operator:
         for _, process in self._running.values():
             process.kill()
             process.wait()
+        for reader in self._readers:
+            reader.join(10)
 
     def _lay_out(self, replicas: dict[str, Any]) -> None:
         addresses = iter(free_addresses(sum(spec["replicas"] for spec in replicas.values())))
@@ -74,7 +78,9 @@ class Operator:
             text=True,
         )
         pod = Pod(kind, index, uid=f"uid-{next(_NUMBERS)}", closed=False)
-        threading.Thread(target=_read, args=(process, pod), daemon=True).start()
+        reader = threading.Thread(target=_read, args=(process, pod), daemon=True)
+        reader.start()
+        self._readers.append(reader)
         self._running[kind, index] = (pod, process)
         self.started.append(f"{kind} {index}")
 
@@ -99,9 +105,9 @@ class Operator:
 
 
 def _read(process: subprocess.Popen[str], pod: Pod) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        pod.lines.append(line.rstrip("\n"))
+    with process.stdout or nullcontext(()) as lines:
+        for line in lines:
+            pod.lines.append(line.rstrip("\n"))
     pod.closed = True
 
 
