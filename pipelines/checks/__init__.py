@@ -29,4 +29,6 @@ RULES: tuple[Rule, ...] = (
     inference.inference_has_a_model_and_rows,
     inference.inference_reads_raw_rows,
     training.warm_start_has_a_model,
+    training.jobs_have_an_image,
+    training.steps_see_their_jobs_folder,
 )

@@ -9,7 +9,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from penstock.errors import EnvironmentProblem, PenstockError
-from penstock.pipelines.cli import convert, doctor, infer, init, models, plan, request, run, schema, serve, validate
+from penstock.pipelines.cli import (
+    convert,
+    doctor,
+    image,
+    infer,
+    init,
+    models,
+    plan,
+    request,
+    run,
+    schema,
+    serve,
+    validate,
+)
 from penstock.version import __version__
 
 app = typer.Typer(
@@ -30,6 +43,7 @@ for command in (
     request.request,
     convert.convert,
     infer.infer,
+    image.image,
     init.init,
     doctor.doctor,
     schema.schema,

@@ -78,7 +78,11 @@ def test_the_checks_would_see_a_slip() -> None:
     st.booleans(),
 )
 def test_whatever_is_asked_the_manifests_are_valid(
-    replicas: int, more: int, cpu: str, namespace: str | None, batching: bool  # noqa: FBT001  Hypothesis gives it.
+    replicas: int,
+    more: int,
+    cpu: str,
+    namespace: str | None,
+    batching: bool,  # noqa: FBT001  Hypothesis gives it.
 ) -> None:
     options = ManifestOptions(PINNED_IMAGE, namespace, None, replicas, replicas + more, cpu, batching=batching)
     made = plain(options=options)
