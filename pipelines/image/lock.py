@@ -59,7 +59,7 @@ def runtime_lock(lock: str, unwanted: Collection[str] = DEVELOPMENT) -> str:
     while True:
         more = {
             name
-            for name in pinned.keys() - kept - unwanted - UNUSED
+            for name in pinned.keys() - kept - set(unwanted) - UNUSED
             if any(reason in kept or _is_file(reason) for reason in needed_by[name])
         }
         if not more:

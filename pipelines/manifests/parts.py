@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from penstock.pipelines.manifests.options import ManifestOptions, Placed
@@ -16,7 +16,7 @@ from penstock.serving.official import ServeOptions, server_flags
 from penstock.serving.places import CONFIG_NAME
 from penstock.version import __version__
 
-CONFIG_FOLDER = PurePosixPath("/etc/penstock")
+CONFIG_FOLDER = Path("/etc/penstock")
 USER = 1000
 _MONITORING, _BATCHING = "monitoring.config", "batching.config"
 _POLL_SECONDS = 30
@@ -82,12 +82,12 @@ def flags(models: Sequence[Placed], options: ManifestOptions, ports: tuple[int, 
     batching = plan_batching([item.model for item in models]) if options.batching else None
     return server_flags(
         ServeOptions(
-            config=CONFIG_FOLDER / CONFIG_NAME,  # type: ignore[arg-type]  Only shown.
+            config=CONFIG_FOLDER / CONFIG_NAME,
             host="",
             grpc_port=ports[0],
             rest_port=ports[1],
-            monitoring=CONFIG_FOLDER / _MONITORING,  # type: ignore[arg-type]
-            batching=CONFIG_FOLDER / _BATCHING if batching else None,  # type: ignore[arg-type]
+            monitoring=CONFIG_FOLDER / _MONITORING,
+            batching=CONFIG_FOLDER / _BATCHING if batching else None,
             per_model_batching=batching is not None and batching.per_model,
             config_poll_seconds=0,
             file_poll_seconds=_POLL_SECONDS,

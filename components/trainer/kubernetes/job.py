@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,30 +14,12 @@ from penstock.components.trainer.kubernetes.connection import Connection
 from penstock.components.trainer.kubernetes.failures import failure_of, no_cause
 from penstock.components.trainer.kubernetes.logs import PodLog
 from penstock.components.trainer.kubernetes.manifest import GROUP, JOB_LABEL, PLURAL, VERSION
+from penstock.components.trainer.kubernetes.patience import Patience
 from penstock.components.trainer.kubernetes.pods import PodState, pod_states
 from penstock.components.trainer.kubernetes.refusals import Missing, Taken, Unreachable
 from penstock.errors import EnvironmentProblem, PenstockError
 
 _GONE_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long things may take, in seconds.
-
-    Attributes:
-        look: Between two looks at the job.
-        start: Until all pods run.
-        silence: For which the API may not answer.
-        logs: For which the rest of an ended pod's log is waited for.
-        beat: Between two heartbeats.
-    """
-
-    look: float = 2.0
-    start: float = 1800.0
-    silence: float = 300.0
-    logs: float = 10.0
-    beat: float = 5.0
 
 
 class TrainingJob:

@@ -16,8 +16,9 @@ from penstock.components.trainer.cluster.reporting import Report, relay
 from penstock.components.trainer.cluster_options import KubernetesLauncher
 from penstock.components.trainer.kubernetes import heartbeat
 from penstock.components.trainer.kubernetes.connection import connect, own_image
-from penstock.components.trainer.kubernetes.job import Patience, TrainingJob
+from penstock.components.trainer.kubernetes.job import TrainingJob
 from penstock.components.trainer.kubernetes.manifest import JobRequest, training_job
+from penstock.components.trainer.kubernetes.patience import Patience
 from penstock.components.trainer.kubernetes.shared import fetch, job_folder, staged
 from penstock.components.trainer.launch import fixed_variables
 from penstock.components.trainer.request import TrainRequest, TrainResult, to_json

@@ -224,7 +224,7 @@ def test_who_a_container_is_for(arguments, beam):
 
 def test_a_beam_worker_becomes_boot(monkeypatch):
     became = []
-    monkeypatch.setattr(entry_point.os, "execv", lambda *given: became.append(given))
+    monkeypatch.setattr("os.execv", lambda *given: became.append(given))
     monkeypatch.setattr("penstock.pipelines.cli.main", lambda: None)
     entry_point.main(["--id=1"])
     assert became == [("/opt/apache/beam/boot", ["/opt/apache/beam/boot", "--id=1"])]

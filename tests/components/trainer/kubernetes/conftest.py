@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from penstock.components.trainer.cluster.topology import Task
+from penstock.components.trainer.cluster_options import KubernetesLauncher
 from penstock.components.trainer.config import TrainerConfig
-from penstock.components.trainer.kubernetes.job import Patience
 from penstock.components.trainer.kubernetes.launch import job_name, train_on_kubernetes
+from penstock.components.trainer.kubernetes.patience import Patience
 from penstock.components.trainer.kubernetes.shared import HOME
 from penstock.components.trainer.request import SplitFiles, TrainRequest, TrainResult, from_json
+from penstock.components.trainer.strategy_options import MultiWorkerMirroredStrategy, ParameterServerStrategy
 from tests.components.trainer.kubernetes.cluster import FakeCluster, Look, Pod, serving
 
 QUICK = Patience(look=0.02, start=5.0, silence=0.5, logs=2.0, beat=0.02)
@@ -64,16 +66,13 @@ class Training:
     def run(self, patience: Patience = QUICK) -> TrainResult:
         request = self.request
         options, strategy = request.config.cluster, request.config.strategy
+        assert isinstance(options, KubernetesLauncher)
+        assert isinstance(strategy, MultiWorkerMirroredStrategy | ParameterServerStrategy)
         return train_on_kubernetes(
-            request,
-            options,
-            strategy,
-            environ=self.environ,
-            report=self._report,
-            patience=patience,  # type: ignore[arg-type]
+            request, options, strategy, environ=self.environ, report=self.report, patience=patience
         )
 
-    def _report(self, task: Task, kind: str, text: str) -> None:
+    def report(self, task: Task, kind: str, text: str) -> None:
         self.reports.append(f"{task}: {kind}: {text}")
 
     def trained(self, cluster: FakeCluster) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from penstock.components.trainer.cluster.error_files import TaskError
-from penstock.components.trainer.kubernetes.job import Patience
+from penstock.components.trainer.kubernetes.patience import Patience
 from penstock.errors import ArtifactError, EnvironmentProblem, PenstockError, UserCodeError
 from tests.components.trainer.kubernetes.cluster import FakeCluster, Look, Pod
 from tests.components.trainer.kubernetes.conftest import Training, starting

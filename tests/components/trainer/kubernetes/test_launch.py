@@ -13,7 +13,7 @@ import time
 import pytest
 
 from penstock.components.trainer.kubernetes import heartbeat
-from penstock.components.trainer.kubernetes.job import Patience
+from penstock.components.trainer.kubernetes.patience import Patience
 from penstock.components.trainer.request import from_json
 from penstock.errors import ConfigError, EnvironmentProblem
 from tests.components.trainer.kubernetes.cluster import FakeCluster, Pod
@@ -146,7 +146,7 @@ def test_an_interrupted_step_removes_its_job(training: Training, cluster: FakeCl
     def interrupt(*_: object) -> None:
         raise error
 
-    training._report = interrupt  # type: ignore[method-assign]
+    training.report = interrupt  # type: ignore[method-assign,assignment]
     cluster.script = [starting(Pod("chief", 0).waiting("ErrImagePull", "not now"))]
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         training.run()

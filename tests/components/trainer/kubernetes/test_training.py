@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from penstock.components.trainer.kubernetes.job import Patience
 from penstock.components.trainer.kubernetes.launch import train_on_kubernetes
+from penstock.components.trainer.kubernetes.patience import Patience
 from penstock.components.trainer.request import TrainRequest, TrainResult
 from penstock.errors import UserCodeError
 from tests.components.trainer.conftest import BUILD
