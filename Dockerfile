@@ -7,7 +7,7 @@ FROM apache/beam_python3.11_sdk:2.77.0 AS beam
 FROM python:3.11.13-bookworm AS build
 RUN python -m venv /opt/penstock
 COPY pipelines/image/requirements.txt /build/requirements.txt
-# TensorFlow's headers (430 MB) are for compiling operations of one's own.
+# TensorFlow's headers (400 MB) are for compiling operations of one's own.
 RUN /opt/penstock/bin/pip install --no-cache-dir --no-deps --requirement /build/requirements.txt \
     && rm -rf /opt/penstock/lib/python3.11/site-packages/tensorflow/include
 COPY setup.py pyproject.toml /build/source/

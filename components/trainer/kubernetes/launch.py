@@ -87,9 +87,10 @@ def train_on_kubernetes(
 def job_name(request: TrainRequest) -> str:
     """Return the name of a training's job.
 
-    Two attempts at the same training share it, so that the second one finds what the first has left.
+    Two attempts at the same training share it, so that the second one finds what the first has left: the folder of its
+    checkpoints is called after parameters, code and inputs, wherever an attempt has its outputs.
     """
-    told = str(request.checkpoints) if request.checkpoints else to_json(request)
+    told = request.checkpoints.name if request.checkpoints else to_json(request)
     return f"penstock-{sha256(told.encode()).hexdigest()[:12]}"
 
 

@@ -9,10 +9,13 @@ import sys
 import textwrap
 import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from penstock.components.trainer.kubernetes import heartbeat
+from penstock.components.trainer.kubernetes.launch import job_name
 from penstock.components.trainer.kubernetes.patience import Patience
 from penstock.components.trainer.request import from_json
 from penstock.errors import ConfigError, EnvironmentProblem
@@ -101,8 +104,6 @@ def test_the_order_of_calls(training: Training, cluster: FakeCluster) -> None:
 
 
 def test_what_an_attempt_left_is_removed_first(training: Training, cluster: FakeCluster) -> None:
-    from penstock.components.trainer.kubernetes.launch import job_name
-
     name = job_name(training.request)
     cluster.jobs[name] = {"metadata": {"name": name}}
     cluster.script = [lambda _: None, *cluster.script]
@@ -110,9 +111,16 @@ def test_what_an_attempt_left_is_removed_first(training: Training, cluster: Fake
     assert [call.split()[0] for call in cluster.calls if "tfjobs" in call][:4] == ["GET", "DELETE", "GET", "POST"]
 
 
-def test_a_training_that_somebody_runs_is_left_alone(training: Training, cluster: FakeCluster) -> None:
-    from penstock.components.trainer.kubernetes.launch import job_name
+def test_an_attempt_with_other_outputs_is_the_same_training(training: Training) -> None:
+    first = training.request
+    elsewhere = replace(
+        first, checkpoints=Path("/minio/run-2/.checkpoints/abc"), saved_model=Path("/minio/run-2/model")
+    )
+    assert job_name(elsewhere) == job_name(first)
+    assert job_name(replace(first, checkpoints=Path("/minio/run-2/.checkpoints/def"))) != job_name(first)
 
+
+def test_a_training_that_somebody_runs_is_left_alone(training: Training, cluster: FakeCluster) -> None:
     name = job_name(training.request)
     cluster.jobs[name] = {"metadata": {"name": name}}
     training.job_folder.mkdir(parents=True)
