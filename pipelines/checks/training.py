@@ -54,8 +54,9 @@ def steps_see_their_jobs_folder(graph: Graph, document: Document) -> Iterator[Pr
     """On Kubeflow the step is a pod too, and mounts what the pipeline's block names alone."""
     if document.value(("kubeflow",)) is None:
         return
-    volumes = document.value(("kubeflow", "volumes")) or []
-    mounted = [str(volume.get("path")) for volume in volumes if isinstance(volume, dict)]
+    volumes = document.value(("kubeflow", "volumes"))
+    listed = volumes if isinstance(volumes, list) else []
+    mounted = [str(volume.get("path")) for volume in listed if isinstance(volume, dict)]
     for step, options in _jobs(graph):
         if not any(PurePosixPath(options.shared).is_relative_to(path) for path in mounted):
             (holder, *_) = [v for v in options.volumes if PurePosixPath(options.shared).is_relative_to(v.path)]

@@ -247,3 +247,12 @@ def test_the_request_is_plain_data(training: Training) -> None:
     from penstock.components.trainer.request import to_json
 
     assert json.loads(to_json(training.request))["config"]["cluster"]["launcher"] == "kubernetes"
+
+
+def test_the_trainer_starts_a_job_where_the_config_says_so(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    from penstock.components.trainer import train as module
+
+    for name in ("TF_CONFIG", "CLUSTER_SPEC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(module, "train_on_kubernetes", lambda _, options, strategy: (options.launcher, strategy.name))
+    assert module.train(training.request) == ("kubernetes", "multi_worker_mirrored")
