@@ -16,14 +16,15 @@ $further$project
 FROM python:$python-slim-bookworm
 LABEL org.opencontainers.image.title="$title" \
       org.opencontainers.image.description="Penstock $version, TFX $tfx, TensorFlow $tensorflow, Beam $beam"
-# Beam's boot would install into an environment of its own, which sees none of these packages.
+# Beam's boot would make an environment of its own, in a folder that this user cannot write and without these packages.
 ENV PATH=/opt/penstock/bin:$$PATH \
     PYTHONPATH=/opt/project \
     PYTHONUNBUFFERED=1 \
     RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
 RUN groupadd --gid 1000 penstock && useradd --uid 1000 --gid 1000 --create-home --no-log-init penstock
 COPY --from=beam /opt/apache/beam/boot /opt/apache/beam/LICENSE /opt/apache/beam/NOTICE /opt/apache/beam/
-COPY --from=build /opt/penstock /opt/penstock
+# The user's own: boot installs there what a job stages, such as the package of --setup_file.
+COPY --from=build --chown=1000:1000 /opt/penstock /opt/penstock
 COPY --from=build --chown=1000:1000 /opt/project /opt/project
 WORKDIR /opt/project
 USER 1000:1000

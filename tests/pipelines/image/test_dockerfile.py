@@ -134,6 +134,11 @@ def test_the_user_is_a_number_and_not_root(case: Case) -> None:
     assert any("useradd --uid 1000" in script for script in case.final("RUN"))
 
 
+def test_boot_can_install_what_a_job_stages(case: Case) -> None:
+    (copied,) = [value for value in case.final("COPY") if value.endswith("/opt/penstock")]
+    assert "--chown=1000:1000" in copied
+
+
 def test_the_entry_point_can_be_imported(case: Case) -> None:
     (value,) = case.final("ENTRYPOINT")
     program, flag, module = json.loads(value)
