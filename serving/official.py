@@ -13,6 +13,8 @@ from penstock.serving.addresses import bracketed, numeric
 
 BINARY = "tensorflow_model_server"
 IMAGE = "tensorflow/serving"
+PINNED_IMAGE = f"{IMAGE}:2.19.1"
+"""The image of the release whose messages we speak: ``tensorflow-serving-api`` in the lock."""
 IMAGE_PORTS = (8500, 8501)
 """gRPC and REST inside the image; its entry point sets them."""
 

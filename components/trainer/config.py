@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveInt, model_validator
 
+from penstock.components.trainer.cluster_options import ClusterOptions, KubernetesLauncher, LocalLauncher
 from penstock.components.trainer.options import (
     Auto,
     CheckpointOptions,
@@ -18,7 +19,12 @@ from penstock.components.trainer.options import (
     TensorBoardOptions,
     WarmStart,
 )
-from penstock.components.trainer.strategy_options import DefaultStrategy, ParameterServerStrategy, Strategy
+from penstock.components.trainer.strategy_options import (
+    DefaultStrategy,
+    MultiWorkerMirroredStrategy,
+    ParameterServerStrategy,
+    Strategy,
+)
 from penstock.types import IMPORT_PATH, FunctionPath
 
 
@@ -51,6 +57,11 @@ class TrainerConfig(Options):
     strategy: Strategy = Field(
         default=DefaultStrategy(),
         description="How training is distributed: a name, or a mapping of the name and its options. Default default.",
+    )
+    cluster: ClusterOptions = Field(
+        default=LocalLauncher(),
+        description="Who starts the processes of a strategy that has several: launcher local or kubernetes. Default "
+        "local: this machine.",
     )
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         default="float32", description="Keras's precision policy: what layers compute with. Default float32."
@@ -166,5 +177,23 @@ class TrainerConfig(Options):
             raise ValueError(
                 "runtime.deterministic cannot hold under strategy parameter_server, whose workers change the weights "
                 "in the order in which they happen to be ready; leave deterministic out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _jobs_have_several_processes(self) -> TrainerConfig:
+        if not isinstance(self.cluster, KubernetesLauncher):
+            return self
+        several = isinstance(self.strategy, MultiWorkerMirroredStrategy | ParameterServerStrategy)
+        if not several:
+            raise ValueError(
+                f"cluster.launcher: kubernetes starts the processes of a cluster, and strategy {self.strategy.name} "
+                "has one process; set strategy: multi_worker_mirrored or parameter_server, or leave cluster out"
+            )
+        devices = self.runtime.logical_devices
+        if devices.cpu > 1 or devices.gpu > 1:
+            raise ValueError(
+                "runtime.logical_devices is for trying a strategy on one machine; on Kubernetes set strategy.workers "
+                "and cluster.resources instead"
             )
         return self

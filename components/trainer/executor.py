@@ -35,7 +35,9 @@ KERAS_FOLDER = "Format-Keras"
 KERAS_FILE = "model.keras"
 CHECKPOINTS = ".checkpoints"
 """Beside the step's outputs, or where Vertex AI wants it; a training that was killed goes on from there."""
-_CHANGEABLE = frozenset({"checkpoint", "gate", "max_restarts", "serving_fn", "steps_per_execution", "tensorboard"})
+_CHANGEABLE = frozenset(
+    {"checkpoint", "cluster", "gate", "max_restarts", "serving_fn", "steps_per_execution", "tensorboard"}
+)
 """Parameters that do not change which weights come out."""
 
 

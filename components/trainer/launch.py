@@ -68,9 +68,12 @@ def _train(request: TrainRequest, make_cluster: Callable[[], Cluster]) -> TrainR
 def task_environment(request: TrainRequest) -> Mapping[str, str]:
     """Return the environment variables of the processes that a training starts."""
     directly = {name: f"{os.environ[name]},{_HERE}" if os.environ.get(name) else _HERE for name in _NO_PROXY}
+    return {**os.environ, **directly, **fixed_variables(request)}
+
+
+def fixed_variables(request: TrainRequest) -> Mapping[str, str]:
+    """Return the environment variables that every process of a training needs, on whatever machine."""
     return {
-        **os.environ,
-        **directly,
         "PYTHONUNBUFFERED": "1",
         **_ERRORS_ARE_EXCEPTIONS,
         LEGACY_SWITCH: "1" if request.config.keras == "tf_keras" else "0",

@@ -25,7 +25,7 @@ from penstock.components.trainer.cluster.topology import Cluster, Task
 from penstock.components.trainer.place import ALONE, Place
 from penstock.components.trainer.request import TrainRequest, TrainResult, from_json
 from penstock.errors import EnvironmentProblem, PenstockError
-from penstock.reporting import note, reporting_to
+from penstock.reporting import Sink, note, reporting_to
 from penstock.user_code import describe_exception
 
 REQUEST = "request.json"
@@ -57,15 +57,20 @@ def take_place(request: TrainRequest, cluster: Cluster, task: Task) -> TrainResu
     return run_session(request, Place(workers=cluster.workers, worker=number, chief=cluster.is_chief(task)))
 
 
-def main(folder: Path) -> int:
-    """Run one task; return the process's exit code."""
+def main(folder: Path, sink: Sink | None = None) -> int:
+    """Run one task; return the process's exit code.
+
+    Args:
+        folder: Where the request is.
+        sink: Who receives what the task reports. None: the launcher that started it, or the log.
+    """
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
     sys.path[:0] = json.loads((folder / SEARCH_PATH).read_text(encoding="utf-8"))
     request = from_json((folder / REQUEST).read_text(encoding="utf-8"))
     try:
-        with reporting_to(reporter_from_environment(), request.log):
+        with reporting_to(sink or reporter_from_environment(), request.log):
             place = assigned_task(os.environ)
             check_own_port(*place)
             result = take_place(request, *place)

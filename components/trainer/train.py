@@ -11,6 +11,8 @@ import os
 from penstock.components.trainer.cluster.environment import from_environment
 from penstock.components.trainer.cluster.ports import check_own_port
 from penstock.components.trainer.cluster.topology import require_strategy
+from penstock.components.trainer.cluster_options import KubernetesLauncher
+from penstock.components.trainer.kubernetes.launch import train_on_kubernetes
 from penstock.components.trainer.launch import train_in_cluster, train_in_process
 from penstock.components.trainer.place import ALONE
 from penstock.components.trainer.request import TrainRequest, TrainResult
@@ -22,7 +24,8 @@ def train(request: TrainRequest) -> TrainResult:
     """Train, export, and check the export; nothing is published before the check has passed.
 
     With a strategy of several processes, this one takes its place in the cluster that ``TF_CONFIG`` or Vertex AI's
-    ``CLUSTER_SPEC`` describes; without them a cluster is started on this machine.
+    ``CLUSTER_SPEC`` describes; without them a cluster is started on this machine, or, where ``cluster`` says so, as a
+    training job on Kubernetes.
 
     Raises:
         UserCodeError: ``model_fn`` fails or returns something that cannot be trained on the data.
@@ -38,6 +41,9 @@ def train(request: TrainRequest) -> TrainResult:
     if not isinstance(strategy, MultiWorkerMirroredStrategy | ParameterServerStrategy):
         return _alone(request)
     if place is None:
+        options = request.config.cluster
+        if isinstance(options, KubernetesLauncher):
+            return train_on_kubernetes(request, options, strategy)
         return train_in_cluster(request, strategy)
     cluster, task = place
     check_own_port(cluster, task)

@@ -30,6 +30,8 @@ RULES: tuple[Rule, ...] = (
     inference.inference_reads_raw_rows,
     training.warm_start_has_a_model,
     *kubeflow.RULES,
+    training.jobs_have_an_image,
+    training.steps_see_their_jobs_folder,
 )
 _OF_THIS_MACHINE: frozenset[Rule] = frozenset(
     {data.input_folder_holds_files, data.csv_has_header_and_rows, training.warm_start_has_a_model}

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from penstock.pipelines.cli.manifest_options import (
+    Bases,
+    Cpu,
+    Image,
+    MaxReplicas,
+    Memory,
+    Namespace,
+    ObjectName,
+    Replicas,
+    ServiceAccount,
+    Variant,
+)
 from penstock.pipelines.cli.options import example
 from penstock.pipelines.cli.serving_options import told_plainly
+from penstock.serving.official import PINNED_IMAGE
 
 if TYPE_CHECKING:
+    from penstock.pipelines.manifests.options import ManifestOptions
+    from penstock.pipelines.models.find import Model
     from penstock.pipelines.models.serve import Wanted
 
 _GENERATED_FOLDER = ".penstock/serving"
@@ -21,7 +37,7 @@ _POLLING = """\
 
 
 @example("penstock serve configs/digits.yaml --rest-port 8501")
-def serve(
+def serve(  # noqa: PLR0913  One argument an option.
     where: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -44,9 +60,27 @@ def serve(
     print_command: Annotated[
         bool, typer.Option("--print-command", help="Print the commands that start the official server and image; end.")
     ] = False,
+    print_manifests: Annotated[
+        bool,
+        typer.Option(
+            "--print-manifests",
+            help="Print what lets Kubernetes serve the models, as YAML; end. Choose one --variant to apply.",
+        ),
+    ] = False,
+    variant: Variant = "both",
+    base: Bases = None,
+    image: Image = PINNED_IMAGE,
+    namespace: Namespace = None,
+    name: ObjectName = None,
+    replicas: Replicas = 2,
+    max_replicas: MaxReplicas = 6,
+    cpu: Cpu = "1",
+    memory: Memory = "2Gi",
+    service_account: ServiceAccount = None,
 ) -> None:
     """Serve what was pushed: with tensorflow_model_server when it is on PATH, else with the embedded server."""
     from penstock.errors import ConfigError
+    from penstock.pipelines.manifests.options import ManifestOptions
     from penstock.pipelines.models.find import find_models, require_servable, with_neighbours
     from penstock.pipelines.models.serve import Wanted
 
@@ -62,6 +96,12 @@ def serve(
         servable = tuple(model for model in models if not model.flatbuffers)
         if not servable:
             require_servable(models[0])
+        if print_manifests:
+            options = ManifestOptions(
+                image, namespace, name, replicas, max_replicas, cpu, memory, service_account, batching=batching
+            )
+            _print_manifests(servable, base or (), variant, options)
+            return
         wanted = Wanted(servable, host, port, rest_port, batching=batching)
         code = _print_commands(wanted) if print_command else _serve(wanted)
     if code:
@@ -94,3 +134,20 @@ def _print_commands(wanted: Wanted) -> int:
     typer.echo(f"# the binary; it binds every address of its machine\n{shell(official_command(BINARY, options))}\n")
     typer.echo(f"# the image\n{shell(image_command(options, folders))}")
     return 0
+
+
+def _print_manifests(models: Sequence[Model], bases: Sequence[str], variant: str, options: ManifestOptions) -> None:
+    from penstock.pipelines.manifests.kserve import kserve_manifests
+    from penstock.pipelines.manifests.options import placed
+    from penstock.pipelines.manifests.plain import plain_manifests
+    from penstock.pipelines.manifests.text import as_yaml
+
+    found = placed(models, bases)
+    made = {
+        "plain": (plain_manifests, "TensorFlow Serving in pods of its own. kubectl apply -f -"),
+        "kserve": (kserve_manifests, "KServe. kubectl apply -f -"),
+    }
+    for kind in made if variant == "both" else (variant,):
+        manifests, heading = made[kind]
+        other = "\nApply this or the other variant, not both." if variant == "both" else ""
+        typer.echo(as_yaml(manifests(found, options), heading + other), nl=False)

@@ -17,6 +17,8 @@ HEAVY = {
     "tensorflow_model_analysis",
     "ml_metadata",
     "google.protobuf",
+    "kubernetes",
+    "docker",
 }
 SCRIPT = """
 import json, sys
@@ -45,6 +47,8 @@ print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
         ["request", "--help"],
         ["convert", "--help"],
         ["infer", "--help"],
+        ["image", "--help"],
+        ["image", "--print"],
         ["init", "new"],
     ],
 )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from penstock.pipelines.checks import training
 from penstock.pipelines.config import load
 from penstock.pipelines.resolve import resolve
 
@@ -68,3 +69,48 @@ def test_a_model_that_is_there_wherever_the_command_is_run(project, monkeypatch)
 
 def test_new_weights_need_nothing(project):
     assert project.graph(trainer("null"))
+
+
+CLUSTER = "{launcher: kubernetes, shared: /mnt/training, volumes: [{claim: training, path: /mnt}]IMAGE}"
+
+
+def job(image=""):
+    cluster = CLUSTER.replace("IMAGE", image)
+    return (
+        f"{EXAMPLES}  trainer:\n    component: Trainer\n"
+        "    with: {model_fn: code.build_model, label: label, strategy: multi_worker_mirrored,\n"
+        f"      cluster: {cluster}}}\n"
+    )
+
+
+def test_a_training_job_needs_an_image(project):
+    told = project.problems(job())
+    assert told.startswith(
+        "p.yaml:8:7: step 'trainer' starts a training job on Kubernetes, and nothing says which image its pods run\n"
+        "    8 |       cluster: {launcher"
+    )
+    assert "expected: image: an image with Penstock and the project's modules" in told
+    assert "1 problem in p.yaml" in told
+
+
+def test_a_training_job_with_its_image(project):
+    graph = project.graph(job(", image: 'team/penstock:1'"))
+    assert graph.steps["trainer"].config.cluster.image == "team/penstock:1"
+
+
+@pytest.mark.parametrize(
+    ("volumes", "told"),
+    [
+        (None, "no kubeflow.volumes"),
+        ([{"claim": "training", "path": "/other"}], "kubeflow.volumes at /other"),
+        ([{"claim": "training", "path": "/mnt"}], None),
+    ],
+)
+def test_on_kubeflow_the_step_mounts_the_jobs_folder(project, volumes, told):
+    loaded = load(project.pipeline(job(", image: 'team/penstock:1'")), environ={})
+    graph = resolve(loaded)
+    loaded.document.data["kubeflow"] = {"volumes": volumes}
+    problems = list(training.steps_see_their_jobs_folder(graph, loaded.document))
+    assert [problem.received for problem in problems] == ([told] if told else [])
+    assert all("{claim: training, path: /mnt}" in str(problem) for problem in problems)
+    assert not list(training.jobs_have_an_image(graph, loaded.document))

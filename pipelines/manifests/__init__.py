@@ -1,0 +1,1 @@
+"""Pushed models as manifests for Kubernetes: text alone, no cluster is asked."""
