@@ -40,7 +40,7 @@ def show_list(lines: Sequence[RunLine]) -> None:
             duration(line.seconds),
             ", ".join(f"{count} {state}" for state, count in line.steps.items()),
             line.version,
-            "" if line.value is None else f"{line.metric} {line.value:.4g}",
+            "" if line.value is None else f"{line.value:.4g} {line.metric}",
         )
         for line in lines
     ]
@@ -127,9 +127,8 @@ def _artifact(artifact: Artifact) -> str:
 
 
 _EMPTY = frozenset({"", "{}", "[]", "null"})
-_NOT_SHOWN = frozenset(
-    {*vocabulary.FINDINGS, "is_external", "tfx_version", "current_model", "current_model_id", "span"}
-)
+_TFX_OWN = ("is_external", "tfx_version", "current_model", "current_model_id", "span")
+_NOT_SHOWN = frozenset({*vocabulary.FINDINGS, *_TFX_OWN})
 
 
 def _listed(properties: Mapping[str, Value]) -> str:
