@@ -206,7 +206,9 @@ class _Writer:
         self._contexts = {name: self._store.put_context_type(pb.ContextType(name=name)) for name in names}
 
     def write(self, numbers: range) -> None:
-        executions, artifacts, edges = [], [], []
+        executions: list[Any] = []
+        artifacts: list[Any] = []
+        edges: list[Any] = []
         for number in numbers:
             made: dict[tuple[str, str], int] = {}
             for step in self._steps:

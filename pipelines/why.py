@@ -74,7 +74,7 @@ def why(loaded: Loaded, step: str) -> Explanation:
 def _upstream(graph: Graph, step: str) -> set[str]:
     """Return a step and all that must finish before it."""
     wanted = {step}
-    for name in reversed(graph.steps):
+    for name in reversed(list(graph.steps)):
         if name in wanted:
             wanted |= graph.steps[name].upstream
     return wanted

@@ -138,7 +138,7 @@ def _listed(properties: Mapping[str, Value]) -> str:
         if name == vocabulary.CONFIG:
             flat |= _config(str(value))
         elif name not in _NOT_SHOWN and not name.startswith(("__", "penstock_owner", "penstock_step")):
-            flat[name] = value[:_DIGEST] if name in (vocabulary.USER_CODE, "digest") else value
+            flat[name] = str(value)[:_DIGEST] if name in (vocabulary.USER_CODE, "digest") else value
     texts = {name: _text(value) for name, value in flat.items() if value is not None}
     return ", ".join(f"{name}={text}" for name, text in texts.items() if len(text) < _SHORT and text not in _EMPTY)
 
