@@ -43,6 +43,17 @@ def test_what_batch_inference_writes():
     assert set(re.findall(r'predictions\.set_\w+_custom_property\("(\w+)"', source)) <= told("InferenceResult")
 
 
+def test_what_the_trainer_writes():
+    source = (REPOSITORY / "components/trainer/report.py").read_text(encoding="utf-8")
+    (facts,) = re.findall(r"facts: dict\[str, str \| int \| float \| None\] = \{(.*?)\n    \}", source, flags=re.DOTALL)
+    assert set(re.findall(r'"(\w+)": ', facts)) <= told("Model")
+
+
+def test_what_the_tflite_converter_writes():
+    source = (REPOSITORY / "components/artifacts.py").read_text(encoding="utf-8")
+    assert set(re.findall(r'"(\w+)": _', source)) <= told("TFLiteModel")
+
+
 def test_what_a_change_of_a_label_writes():
     from penstock.metadata.label_changes import LabelChange
 
