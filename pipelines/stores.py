@@ -10,7 +10,7 @@ from typing import TypeVar
 from penstock.closest import did_you_mean
 from penstock.errors import ConfigError
 from penstock.metadata.reader import Reader
-from penstock.pipelines.config.marks import shown_path
+from penstock.paths import shown_path
 
 STORE_NAME = "metadata.sqlite"
 PATTERNS = (STORE_NAME, f"*/{STORE_NAME}", f"*/*/{STORE_NAME}")
