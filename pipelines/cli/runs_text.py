@@ -126,6 +126,7 @@ def _artifact(artifact: Artifact) -> str:
     return f"{artifact.type} {artifact.id}  {place}"
 
 
+_PRIVATE = ("__", "penstock_owner", "penstock_node", "penstock_step", vocabulary.END_REASON)
 _EMPTY = frozenset({"", "{}", "[]", "null"})
 _TFX_OWN = ("is_external", "tfx_version", "current_model", "current_model_id", "span")
 _NOT_SHOWN = frozenset({*vocabulary.FINDINGS, *_TFX_OWN})
@@ -137,7 +138,7 @@ def _listed(properties: Mapping[str, Value]) -> str:
     for name, value in properties.items():
         if name == vocabulary.CONFIG:
             flat |= _config(str(value))
-        elif name not in _NOT_SHOWN and not name.startswith(("__", "penstock_owner", "penstock_step")):
+        elif name not in _NOT_SHOWN and not name.startswith(_PRIVATE):
             flat[name] = str(value)[:_DIGEST] if name in (vocabulary.USER_CODE, "digest") else value
     texts = {name: _text(value) for name, value in flat.items() if value is not None}
     return ", ".join(f"{name}={text}" for name, text in texts.items() if len(text) < _SHORT and text not in _EMPTY)
