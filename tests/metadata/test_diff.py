@@ -91,5 +91,12 @@ def test_a_step_that_failed_in_one(tmp_path):
 
 
 def test_flatten():
-    data = {"a": {"b": 1, "c": {"d": [1, {"e": 2}]}}, "f": {}, "g": None}
-    assert list(flatten(data)) == [("a.b", 1), ("a.c.d", [1, {"e": 2}]), ("f", {}), ("g", None)]
+    data = {"a": {"b": 1, "c": {"d": [1, {"e": 2}]}}, "f": {}, "g": None, "h": [1, 2]}
+    assert list(flatten(data)) == [
+        ("a.b", 1),
+        ("a.c.d[0]", 1),
+        ("a.c.d[1].e", 2),
+        ("f", {}),
+        ("g", None),
+        ("h", [1, 2]),
+    ]
