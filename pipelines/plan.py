@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.metadata import Execution, Store
+from penstock.metadata.connection import open_store
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.graph import Graph, Step
 
@@ -47,12 +48,17 @@ def plan(loaded: Loaded) -> list[PlannedStep]:
 
     graph = resolve(loaded, import_and_describe)
     with tempfile.TemporaryDirectory(prefix="penstock-plan-") as scratch:
-        dry_run = _DryRun(graph, Path(scratch))
+        dry_run = DryRun(graph, Path(scratch))
         return [dry_run.step(step) for step in graph.steps.values()]
 
 
-class _DryRun:
-    """Asks TFX's launcher about each step on a copy of the store; temporary folders go to ``scratch``."""
+class DryRun:
+    """Asks TFX's launcher about each step on a copy of the store; temporary folders go to ``scratch``.
+
+    Attributes:
+        copy: That copy.
+        prepared: Step → what it would get, for the steps whose inputs are all known: TFX's ``ExecutionInfo``.
+    """
 
     def __init__(self, graph: Graph, scratch: Path) -> None:
         from penstock.pipelines.build import compile_graph
@@ -61,16 +67,19 @@ class _DryRun:
 
         self._graph = graph
         self._will_run: set[str] = set()
+        self.prepared: dict[str, Any] = {}
         self._store = Path(graph.sqlite)
         self._known = self._store.is_file()
-        copy = scratch / "metadata.sqlite"
+        self.copy = scratch / "metadata.sqlite"
         if self._known:
-            shutil.copyfile(self._store, copy)
-        self._ir = compile_graph(replace(graph, sqlite=str(copy)), run_id="plan")
+            open_store(self._store)  # Says what is wrong with a store that cannot be used.
+            shutil.copyfile(self._store, self.copy)
+        self._ir = compile_graph(replace(graph, sqlite=str(self.copy)), run_id="plan")
         self._handle = store_of(self._ir, Owner.here(graph.name, graph.root, "plan"))
         self._ir.runtime_spec.pipeline_root.field_value.string_value = str(scratch / "root")
 
     def step(self, step: Step) -> PlannedStep:
+        """Return what would become of a step; to be asked in the graph's order."""
         cached, reason = self._judge(step)
         if not cached:
             self._will_run.add(step.name)
@@ -91,6 +100,7 @@ class _DryRun:
         if not step.cache:
             return False, "its result depends on more than its inputs; with cache: true an earlier one counts"
         prepared = launcher(self._ir, step.name, self._handle)._prepare_execution()  # noqa: SLF001  TFX has no public dry run.
+        self.prepared[step.name] = prepared.execution_info
         if not prepared.is_execution_needed:
             return True, "same inputs, parameters and code as in an earlier run"
         return False, self._why(step, prepared.execution_info)

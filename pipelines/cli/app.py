@@ -17,14 +17,16 @@ from penstock.pipelines.cli import (
     image,
     infer,
     init,
+    lineage,
     models,
     plan,
-    remote_runs,
     request,
     run,
+    runs,
     schema,
     serve,
     validate,
+    why,
 )
 from penstock.version import __version__
 
@@ -39,23 +41,25 @@ app = typer.Typer(
 )
 
 for command in (
+    init.init,
     validate.validate,
     plan.plan,
+    why.why,
     run.run,
+    compile.compile_,
     deploy.deploy,
-    serve.serve,
-    request.request,
+    image.image,
     convert.convert,
     infer.infer,
-    image.image,
-    init.init,
+    serve.serve,
+    request.request,
+    lineage.lineage,
     doctor.doctor,
     schema.schema,
 ):
-    app.command(epilog=getattr(command, "example", None))(command)
-app.command("compile", epilog=getattr(compile.compile_, "example", None))(compile.compile_)
+    app.command(command.__name__.rstrip("_"), epilog=getattr(command, "example", None))(command)
 app.add_typer(models.app)
-app.add_typer(remote_runs.app)
+app.add_typer(runs.app)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  Typer calls it with the option's value.

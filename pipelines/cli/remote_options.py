@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-Host = Annotated[
-    str,
-    typer.Option("--host", metavar="URL", help="Kubeflow Pipelines, as in a browser, or vertex://PROJECT/REGION."),
-]
+_HOST = typer.Option("--host", metavar="URL", help="Kubeflow Pipelines, as in a browser, or vertex://PROJECT/REGION.")
+Host = Annotated[str, _HOST]
+OptionalHost = Annotated[str | None, _HOST]
 TokenEnv = Annotated[
     str | None,
     typer.Option("--token-env", metavar="NAME", help="The environment variable that holds a token for the server."),

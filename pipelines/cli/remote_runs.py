@@ -1,4 +1,4 @@
-"""``penstock runs`` for runs on a cluster: list, follow and stop them."""
+"""``penstock runs`` for runs on a cluster: list, follow and stop them. The group is in :mod:`~penstock.pipelines.cli.runs`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
-app = typer.Typer(
-    name="runs",
-    help="List, follow and stop runs on a cluster.",
-    epilog="Example: penstock runs list --host http://127.0.0.1:8080",
-    no_args_is_help=True,
-)
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or its name.", show_default=False)]
 
 
@@ -89,27 +83,13 @@ def follow_to_end(source: Run, name: str, *, json: bool, facts: dict[str, Any] |
         raise typer.Exit(1)
 
 
-@example("penstock runs list --host http://127.0.0.1:8080")
-def list_runs(
-    *,
-    host: Host,
-    token_env: TokenEnv = None,
-    namespace: Namespace = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=200, help="How many runs, the newest first.")] = 20,
-    json: Json = False,
-) -> None:
-    """List the newest runs of a Kubeflow Pipelines server."""
-    with errors_as_json(enabled=json):
-        list_remote(_place(host, token_env, namespace), limit=limit, json=json)
-
-
 @example("penstock runs follow 'digits 2026-11-30 12:00:00' --host http://127.0.0.1:8080")
 def follow(
     run: RunName, *, host: Host, token_env: TokenEnv = None, namespace: Namespace = None, json: Json = False
 ) -> None:
     """Follow a run until it ends; Ctrl-C leaves it running."""
     with errors_as_json(enabled=json):
-        follow_remote(run, _place(host, token_env, namespace), json=json)
+        follow_remote(run, place_of(host, token_env, namespace), json=json)
 
 
 @example("penstock runs stop 'digits 2026-11-30 12:00:00' --host http://127.0.0.1:8080")
@@ -118,14 +98,15 @@ def stop(
 ) -> None:
     """Stop a run; its finished steps are kept."""
     with errors_as_json(enabled=json):
-        stop_remote(run, _place(host, token_env, namespace), json=json)
+        stop_remote(run, place_of(host, token_env, namespace), json=json)
 
 
-for command, title in ((list_runs, "list"), (follow, "follow"), (stop, "stop")):
-    app.command(title, epilog=getattr(command, "example", None))(command)
+def place_of(host: str, token_env: str | None, namespace: str | None) -> Place:
+    """Return the server that the options name.
 
-
-def _place(host: str, token_env: str | None, namespace: str | None) -> Place:
+    Raises:
+        PenstockError: The host is no address, or the variable with the token is empty.
+    """
     from penstock.pipelines.deploying.places import place_at
 
     return place_at(host, token_env=token_env, namespace=namespace)

@@ -60,7 +60,7 @@ def choose_model(text: str, where: Sequence[Path] = ()) -> Chosen:
         )
     model = find_model(name, where)
     present: Mapping[int, Place] = model.versions() if model.local else complete_versions(place_of(model.base))
-    version = _labelled(model, label) if at else int(number) if slash else next(iter(present), None)
+    version = labelled_version(model, label) if at else int(number) if slash else next(iter(present), None)
     if version is None or version not in present:
         raise ConfigError(
             f"version {version} of {name} is not there" if version else f"{name} has no version",
@@ -77,7 +77,12 @@ def _behind_url(place: Place) -> Chosen:
     return _newest(place, complete_versions(place))
 
 
-def _labelled(model: Model, label: str) -> int:
+def labelled_version(model: Model, label: str) -> int:
+    """Return the version that a label points to.
+
+    Raises:
+        ConfigError: The model has no such label.
+    """
     if label not in model.labels:
         raise ConfigError(
             f"{model.name} has no label {label!r}",

@@ -13,6 +13,7 @@ from penstock.errors import ArtifactError, ConfigError
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.resolve import resolve
+from penstock.pipelines.runners.facts import record_evaluation, record_run
 from penstock.pipelines.runners.lock import working
 from penstock.pipelines.runners.owner import Owner
 from penstock.recording import recording
@@ -77,6 +78,7 @@ def prepare(loaded: Loaded, selection: Selection, run_id: str, ir_file: Path, ow
     ir = compile_graph(graph, run_id)
     with working(owner), store_of(ir, owner) as handle:
         close_stale(handle.store, owner, "the run that started it ended without finishing it")
+        record_run(handle.store, loaded, graph, run_id)
         reused = _select(ir, selection, handle)
         ended = {name: Ended("reused", 0.0) for name in reused} | _take(ir, graph, handle, reused)
     ir_file.write_text(text_format.MessageToString(ir), encoding="utf-8")
@@ -140,6 +142,7 @@ def _recorded(handle: Any, step: str, info: Any) -> Any:
         raise ArtifactError(f"step '{step}' was skipped: an input that it needs does not exist", where=step)
     with handle:
         (execution,) = handle.store.get_executions_by_id([execution_id])
+        record_evaluation(handle.store, step, execution)
     states = metadata_store_pb2.Execution
     if execution.last_known_state not in (states.COMPLETE, states.CACHED):
         raise ArtifactError(

@@ -1,0 +1,104 @@
+"""``penstock runs``: which runs there are, what became of one, what differs between two; and runs on a cluster."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from penstock.pipelines.cli import remote_runs
+from penstock.pipelines.cli.metadata_options import In, Pipeline, Run
+from penstock.pipelines.cli.options import Json, errors_as_json, example, print_json
+from penstock.pipelines.cli.remote_options import Namespace, OptionalHost, TokenEnv
+
+app = typer.Typer(
+    name="runs",
+    help="List, show and compare the runs recorded here; list, follow and stop those on a cluster.",
+    epilog="Example: penstock runs diff latest~1 latest",
+    no_args_is_help=True,
+)
+
+
+@example("penstock runs list --in configs/digits.yaml")
+def list_runs(
+    *,
+    in_: In = None,
+    pipeline: Pipeline = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=200, help="So many of each pipeline, the newest.")] = 20,
+    host: OptionalHost = None,
+    token_env: TokenEnv = None,
+    namespace: Namespace = None,
+    json: Json = False,
+) -> None:
+    """List the runs, the newest first: state, start, duration, steps, the model version pushed and its metric."""
+    if host is not None:
+        with errors_as_json(enabled=json):
+            remote_runs.list_remote(remote_runs.place_of(host, token_env, namespace), limit=limit, json=json)
+        return
+    from dataclasses import asdict
+
+    from penstock.metadata.runs import list_runs as ask
+    from penstock.pipelines.cli.runs_text import show_list
+    from penstock.pipelines.stores import readers
+
+    with errors_as_json(enabled=json):
+        found = [line for reader in readers(in_ or (), pipeline) for line in ask(reader, limit)]
+    found.sort(key=lambda line: (-line.started, line.id))
+    if json:
+        print_json([asdict(line) for line in found])
+    else:
+        show_list(found)
+
+
+@example("penstock runs show latest")
+def show(run: Run, *, in_: In = None, pipeline: Pipeline = None, json: Json = False) -> None:
+    """Tell of a run each step with its state, duration, cache origin, inputs, outputs and properties."""
+    from penstock.pipelines.cli.runs_text import show_run
+
+    with errors_as_json(enabled=json):
+        found = _read(run, in_, pipeline)
+    if json:
+        print_json(found.to_dict())
+    else:
+        show_run(found)
+
+
+@example("penstock runs diff latest~1 latest")
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="A run, as for show.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Another of the same pipeline.")] = "latest",
+    *,
+    in_: In = None,
+    pipeline: Pipeline = None,
+    json: Json = False,
+) -> None:
+    """Tell what differs between two runs: config, code, data, metrics, artifacts, steps, library versions."""
+    from penstock.metadata.diff import diff_runs
+    from penstock.pipelines.cli.runs_text import show_diff
+
+    with errors_as_json(enabled=json):
+        runs = [_read(run, in_, pipeline) for run in (before, after)]
+        found = diff_runs(*runs)
+    if json:
+        print_json(found.to_dict())
+    else:
+        show_diff(found, *runs)
+
+
+for command, title in (
+    (list_runs, "list"),
+    (show, "show"),
+    (diff, "diff"),
+    (remote_runs.follow, "follow"),
+    (remote_runs.stop, "stop"),
+):
+    app.command(title, epilog=getattr(command, "example", None))(command)
+
+
+def _read(run: str, in_: In, pipeline: str | None) -> Any:
+    from penstock.metadata.choose import choose_run
+    from penstock.metadata.runs import read_run
+    from penstock.pipelines.stores import ask_all, readers
+
+    reader, chosen = ask_all(readers(in_ or (), pipeline), lambda reader: choose_run(reader, run), f"run {run!r}")
+    return read_run(reader, chosen)
