@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.metadata.connection import explained, open_store
-from penstock.metadata.store import Artifact, Value, scalar_properties
+from penstock.metadata.records import Artifact, Value, scalar_properties
 
 PUSHED_MODEL = "PushedModel"
 CONVERTED_MODEL = "TFLiteModel"

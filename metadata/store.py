@@ -2,42 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from penstock.metadata.connection import open_store
-
-Value = int | float | str | bool
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """An artifact as ML Metadata knows it; ``properties`` holds declared and custom ones together."""
-
-    id: int
-    type: str
-    uri: str
-    properties: Mapping[str, Value]
-
-
-@dataclass(frozen=True)
-class Execution:
-    """An execution of a step.
-
-    Attributes:
-        state: ML Metadata's name of it: RUNNING, COMPLETE, FAILED, CACHED, …
-        properties: Declared and custom ones together: the step's parameters.
-        inputs: Input name → ids of the artifacts that fed it.
-        updated: Milliseconds since 1970.
-    """
-
-    id: int
-    state: str
-    properties: Mapping[str, Value]
-    inputs: Mapping[str, tuple[int, ...]]
-    updated: int
+from penstock.metadata.records import Artifact, Execution, artifact_record, scalar_properties
 
 
 class Store:
@@ -97,14 +66,5 @@ class Store:
         keys = {event.artifact_id: event.path.steps[0].key for event in events if event.type == self._pb.Event.OUTPUT}
         outputs: dict[str, list[Artifact]] = {}
         for artifact in self._store.get_artifacts_by_id(list(keys)) if keys else []:
-            record = Artifact(artifact.id, artifact.type, artifact.uri, scalar_properties(artifact))
-            outputs.setdefault(keys[artifact.id], []).append(record)
+            outputs.setdefault(keys[artifact.id], []).append(artifact_record(artifact))
         return outputs
-
-
-def scalar_properties(owner: Any) -> dict[str, Value]:
-    """Return the scalar properties of an artifact or execution."""
-    values = {**owner.properties, **owner.custom_properties}
-    scalars = ("int_value", "double_value", "string_value", "bool_value")
-    kinds = {key: value.WhichOneof("value") for key, value in values.items()}
-    return {key: getattr(values[key], kind) for key, kind in kinds.items() if kind in scalars}

@@ -47,18 +47,23 @@ def plan(loaded: Loaded) -> list[PlannedStep]:
 
     graph = resolve(loaded, import_and_describe)
     with tempfile.TemporaryDirectory(prefix="penstock-plan-") as scratch:
-        dry_run = _DryRun(graph, Path(scratch))
+        dry_run = DryRun(graph, Path(scratch))
         return [dry_run.step(step) for step in graph.steps.values()]
 
 
-class _DryRun:
-    """Asks TFX's launcher about each step on a copy of the store; temporary folders go to ``scratch``."""
+class DryRun:
+    """Asks TFX's launcher about each step on a copy of the store; temporary folders go to ``scratch``.
+
+    Attributes:
+        prepared: Step → what it would get, for the steps whose inputs are all known: TFX's ``ExecutionInfo``.
+    """
 
     def __init__(self, graph: Graph, scratch: Path) -> None:
         from penstock.pipelines.build import compile_graph
 
         self._graph = graph
         self._will_run: set[str] = set()
+        self.prepared: dict[str, Any] = {}
         self._store = Path(graph.sqlite)
         self._known = self._store.is_file()
         copy = scratch / "metadata.sqlite"
@@ -68,6 +73,7 @@ class _DryRun:
         self._ir.runtime_spec.pipeline_root.field_value.string_value = str(scratch / "root")
 
     def step(self, step: Step) -> PlannedStep:
+        """Return what would become of a step; to be asked in the graph's order."""
         cached, reason = self._judge(step)
         if not cached:
             self._will_run.add(step.name)
@@ -86,6 +92,7 @@ class _DryRun:
         if not step.cache:
             return False, "cache is off for this step"
         prepared = launcher(self._ir, step.name)._prepare_execution()  # noqa: SLF001  TFX has no public dry run.
+        self.prepared[step.name] = prepared.execution_info
         if not prepared.is_execution_needed:
             return True, "same inputs, parameters and code as in an earlier run"
         return False, self._why(step, prepared.execution_info)

@@ -179,12 +179,30 @@ def _parse(file: Path) -> ast.Module:
 def digest(import_paths: Sequence[str], project: Path) -> str:
     """Hash the user code behind ``import_paths``: each module and whatever it imports from the project.
 
+    Returns:
+        A hexadecimal SHA-256 over module names and contents, or ``""`` when none lies in the project.
+    """
+    modules = _contents(import_paths, project)
+    if not modules:
+        return ""
+    total = hashlib.sha256()
+    for module, content in sorted(modules.items()):
+        total.update(f"{module}\0{len(content)}\0".encode() + content)
+    return total.hexdigest()
+
+
+def module_digests(import_paths: Sequence[str], project: Path) -> dict[str, str]:
+    """Return module → hexadecimal SHA-256 of its content, of the modules that :func:`digest` is made of, sorted."""
+    modules = _contents(import_paths, project)
+    return {module: hashlib.sha256(content).hexdigest() for module, content in sorted(modules.items())}
+
+
+def _contents(import_paths: Sequence[str], project: Path) -> dict[str, bytes]:
+    """Return module → content of the user code behind ``import_paths``.
+
     Args:
         import_paths: ``package.module.name`` each.
         project: The folder that user modules are relative to. Installed packages do not count.
-
-    Returns:
-        A hexadecimal SHA-256 over module names and contents, or ``""`` when none lies in the project.
     """
     pending = [path.rpartition(".")[0] for path in import_paths]
     seen: dict[str, bytes] = {}
@@ -195,12 +213,7 @@ def digest(import_paths: Sequence[str], project: Path) -> str:
         seen[module] = file.read_bytes()
         pending += [".".join(module.split(".")[:depth]) for depth in range(1, module.count(".") + 1)]
         pending += _imports(module, file)
-    if not seen:
-        return ""
-    total = hashlib.sha256()
-    for module, content in sorted(seen.items()):
-        total.update(f"{module}\0{len(content)}\0".encode() + content)
-    return total.hexdigest()
+    return seen
 
 
 def _project_file(module: str, project: Path) -> Path | None:

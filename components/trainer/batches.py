@@ -114,7 +114,7 @@ class Batches:
         inputs: ModelInputs,
     ) -> None:
         self._config = request.config
-        self._splits = splits
+        self.splits = splits
         self._plan = plan
         self._context = context
         make = partial(RowParser, inputs=inputs.names, label=self._config.label, single=inputs.single)
@@ -126,7 +126,7 @@ class Batches:
     @cached_property
     def rows(self) -> int:
         """Rows of a pass over the training data, a count."""
-        return self._counted(training=True) if self._config.dataset_fn else self._splits.training.rows
+        return self._counted(training=True) if self._config.dataset_fn else self.splits.training.rows
 
     @property
     def steps_per_epoch(self) -> int:
@@ -136,7 +136,7 @@ class Batches:
     @property
     def files(self) -> int:
         """Files of the training data, a count."""
-        return len(self._splits.training.files)
+        return len(self.splits.training.files)
 
     @property
     def rows_left_out(self) -> int:
@@ -152,7 +152,7 @@ class Batches:
         if self._config.dataset_fn or None in elements or any(spec.dtype == tf.string for spec in specs):
             return None
         row = sum(count * spec.dtype.size for count, spec in zip(elements, specs, strict=True))
-        return int(row * (self._splits.training.rows + self._splits.evaluation.rows))
+        return int(row * (self.splits.training.rows + self.splits.evaluation.rows))
 
     def with_input(self, options: InputOptions) -> Batches:
         """Return the same batches read in another way."""
@@ -173,7 +173,7 @@ class Batches:
         if self._config.dataset_fn:
             make = partial(self._users, training=True)
             return user_training_data(make, self._config.input, self._plan, passes, rows=self.rows)
-        return training_data(self._splits.training, self._parser, self._config.input, self._plan, passes)
+        return training_data(self.splits.training, self._parser, self._config.input, self._plan, passes)
 
     def engine_data(self, strategy: Any, step: int, place: Place) -> EngineData:
         """Return what an engine needs, the training data from a step on."""
@@ -202,7 +202,7 @@ class Batches:
         if self._config.dataset_fn:
             make, rows = partial(self._users, training=False), self._counted(training=False)
             return user_evaluation_data(make, self._config.input, self._plan, rows=rows)
-        return evaluation_data(self._splits.evaluation, self._parser, self._config.input, self._plan)
+        return evaluation_data(self.splits.evaluation, self._parser, self._config.input, self._plan)
 
     def _feed(self, strategy: Any) -> Feed:
         wanted = self._config.input.prefetch_to_device
@@ -215,7 +215,7 @@ class Batches:
     def _users(self, *, training: bool) -> Any:
         """Return one pass of single rows from the user's ``dataset_fn``."""
         path = str(self._config.dataset_fn)
-        files = self._splits.training.files if training else self._splits.evaluation.files
+        files = self.splits.training.files if training else self.splits.evaluation.files
         with user_code_boundary(f"dataset_fn {path!r}"):
             dataset = import_function(path)(self._context, list(files), training)
         if tf.executing_eagerly():  # The workers of parameter servers trace it again, what was checked before.

@@ -18,9 +18,11 @@ from penstock.components.trainer.memory import free_memory
 from penstock.components.trainer.options import InputOptions
 from penstock.components.trainer.outcome import FitOutcome, final_metrics
 from penstock.components.trainer.predict_gate import SignatureCheck
+from penstock.components.trainer.records import Split
 from penstock.components.trainer.report import (
     Course,
     Speed,
+    SplitFacts,
     TrainingReport,
     library_versions,
     source_state,
@@ -65,7 +67,7 @@ def make_report(
         training: The training.
         checks: What the predict gate found.
     """
-    config, outcome = training.config, training.outcome
+    config, outcome, splits = training.config, training.outcome, training.batches.splits
     return TrainingReport(
         model_fn=config.model_fn,
         label=config.label,
@@ -92,7 +94,12 @@ def make_report(
         signatures=checks,
         versions=library_versions(config.keras, quantize_aware=config.quantize_aware),
         source=source_state(Path.cwd()),
+        data={"train": _split_facts(splits.training), "eval": _split_facts(splits.evaluation)},
     )
+
+
+def _split_facts(split: Split) -> SplitFacts:
+    return SplitFacts(split.rows, split.fingerprint)
 
 
 def _speed(training: Training, batch: int) -> Speed:

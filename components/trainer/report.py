@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,19 @@ class SourceState:
 
     commit: str
     dirty: bool
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What identifies the rows of a split.
+
+    Args:
+        rows: A count.
+        fingerprint: Of their content, in hexadecimal; the same whatever their order and files.
+    """
+
+    rows: int
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -111,6 +124,7 @@ class TrainingReport:
         signatures: What the predict gate found, one entry a signature.
         versions: Versions of what took part, by package; see :func:`library_versions`.
         source: State of the project's code; None where it is in no git repository.
+        data: The rows of the ``train`` and the ``eval`` split, as the Trainer read them.
     """
 
     speed: Speed
@@ -130,6 +144,7 @@ class TrainingReport:
     signatures: tuple[SignatureCheck, ...]
     versions: Mapping[str, str]
     source: SourceState | None
+    data: Mapping[str, SplitFacts] = field(default_factory=dict)
 
 
 def write_report(folder: Path, history: Mapping[str, Sequence[float]], report: TrainingReport) -> None:
@@ -176,6 +191,8 @@ def properties(report: TrainingReport) -> dict[str, str | int | float]:
         "commit": report.source.commit if report.source else None,
         "dirty": int(report.source.dirty) if report.source else None,
     }
+    for split, found in report.data.items():
+        facts |= {f"{split}_rows": found.rows, f"{split}_fingerprint": found.fingerprint}
     for package, version in report.versions.items():
         facts["keras_version" if package == report.keras else f"{package}_version"] = version
     taken = facts.keys() | _TFX_PROPERTIES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -79,6 +80,16 @@ class Document:
         value = self.value(path)
         origin = self.origin(path)
         return f"{kind(value)} {origin}" if origin else described(value)
+
+    def shareable(self) -> dict[str, Any]:
+        """Return the data; in the place of what comes from the environment, which may be secret, a note."""
+        data = copy.deepcopy(self.data)
+        for path, names in self._origins.items():
+            owner = data
+            for part in path[:-1]:
+                owner = owner[part]
+            owner[path[-1]] = _from(names)
+        return data
 
     def problem(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from penstock.metadata.provenance import CONVERTED_MODEL, Provenance
-from penstock.metadata.store import Value
+from penstock.metadata.records import Value
 
 
 @dataclass(frozen=True)

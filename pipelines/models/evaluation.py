@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from penstock.errors import ArtifactError
+from penstock.metadata.evaluations import OVERALL
 from penstock.serving.protos import message
 
 _DEFINITION = "tensorflow_model_analysis/proto/metrics_for_slice.proto"
@@ -16,7 +18,12 @@ _FOOTER_BYTES = 4
 
 
 def overall_metrics(evaluation: Path) -> dict[str, float]:
-    """Return the metrics over all rows, sorted by name.
+    """Return the metrics over all rows, sorted by name; arguments and errors as for :func:`metrics_by_slice`."""
+    return metrics_by_slice(evaluation).get(OVERALL, {})
+
+
+def metrics_by_slice(evaluation: Path) -> dict[str, dict[str, float]]:
+    """Return slice → metric → value: all rows first, then slices and metrics sorted by name.
 
     Args:
         evaluation: Folder of a ModelEvaluation.
@@ -24,15 +31,25 @@ def overall_metrics(evaluation: Path) -> dict[str, float]:
     Raises:
         ArtifactError: A file is cut off or no evaluation.
     """
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for file in sorted(evaluation.glob("metrics-*.tfrecord")):
         for record in _records(file):
             metrics = message(_MESSAGE, _DEFINITION).FromString(record)
-            if not metrics.slice_key.single_slice_keys:
-                for pair in metrics.metric_keys_and_values:
-                    if pair.value.WhichOneof("type") == "double_value":
-                        found[pair.key.name] = float(pair.value.double_value.value)
-    return dict(sorted(found.items()))
+            values = found.setdefault(_slice_name(metrics.slice_key.single_slice_keys), {})
+            for pair in metrics.metric_keys_and_values:
+                if pair.value.WhichOneof("type") == "double_value":
+                    values[pair.key.name] = float(pair.value.double_value.value)
+    names = sorted(found, key=lambda name: (name != OVERALL, name))
+    return {name: dict(sorted(found[name].items())) for name in names}
+
+
+def _slice_name(keys: Any) -> str:
+    parts = ((key.column, getattr(key, kind)) for key in keys if (kind := key.WhichOneof("kind")))
+    return ", ".join(f"{column}={_text(value)}" for column, value in parts) or OVERALL
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _records(file: Path) -> Iterator[bytes]:

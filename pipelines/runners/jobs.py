@@ -12,6 +12,7 @@ from penstock.errors import ArtifactError, ConfigError
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.resolve import resolve
+from penstock.pipelines.runners.facts import record_evaluation, record_run
 from penstock.recording import recording
 
 State = Literal["ran", "cached", "failed", "not run", "reused", "interrupted"]
@@ -62,6 +63,7 @@ def prepare(loaded: Loaded, selection: Selection, run_id: str, ir_file: Path) ->
     ir = compile_graph(graph, run_id)
     with _store(ir) as handle:
         close_stale(handle, graph, "the run that started it ended without finishing it")
+        record_run(handle.store, loaded, graph, run_id)
         reused = _select(ir, selection, handle)
     ir_file.write_text(text_format.MessageToString(ir), encoding="utf-8")
     return Prepared(graph, ir.SerializeToString(), reused)
@@ -101,6 +103,7 @@ def _recorded(pipeline: Any, step: str, info: Any) -> Any:
         raise ArtifactError(f"step '{step}' was skipped: an input that it needs does not exist", where=step)
     with _store(pipeline) as handle:
         (execution,) = handle.store.get_executions_by_id([execution_id])
+        record_evaluation(handle.store, step, execution)
     states = metadata_store_pb2.Execution
     if execution.last_known_state not in (states.COMPLETE, states.CACHED):
         raise ArtifactError(

@@ -1,0 +1,43 @@
+"""A lineage as a Mermaid flowchart, for a README or a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from penstock.metadata.lineage import Lineage
+from penstock.metadata.records import Artifact, Execution
+
+_ESCAPED = str.maketrans({'"': "#quot;", "<": "#lt;", ">": "#gt;", "\n": " "})
+
+
+def mermaid(found: Lineage) -> str:
+    """Return a flowchart from left to right: artifacts are boxes, executions are rounded, the target stands out."""
+    return "\n".join(["flowchart LR", *(f"  {line}" for line in _lines(found))])
+
+
+def _lines(found: Lineage) -> Iterator[str]:
+    executions = {one.id: one for one in (*found.up, *found.down)}
+    for key in sorted(found.artifacts):
+        yield f'a{key}["{_artifact(found.artifacts[key])}"]'
+    for key in sorted(executions):
+        yield f'e{key}(["{_execution(executions[key])}"])'
+    for key in sorted(executions):
+        # Of an execution above the target, only that leads to the target, and below it likewise.
+        yield from (f"a{one} --> e{key}" for one in executions[key].all_inputs() if one in found.artifacts)
+        yield from (f"e{key} --> a{one}" for one in executions[key].all_outputs() if one in found.artifacts)
+    yield "classDef target fill:#fd9,stroke:#333,stroke-width:2px"
+    yield f"class {','.join(f'a{one}' for one in found.same)} target"
+
+
+def _artifact(artifact: Artifact) -> str:
+    facts = artifact.properties
+    name = f"{facts['model_name']}/{facts['pushed_version']} " if facts.get("pushed") == 1 else ""
+    return f"{name}{artifact.type} {artifact.id}".translate(_ESCAPED)
+
+
+def _execution(execution: Execution) -> str:
+    return (
+        f"{execution.origin.step or execution.component}<br/>{execution.origin.run}".replace("<br/>", "\0")
+        .translate(_ESCAPED)
+        .replace("\0", "<br/>")
+    )

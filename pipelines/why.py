@@ -1,0 +1,159 @@
+"""Why a step would run, or is cached: what it would get now beside what it got in an earlier run. Imports TFX."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from penstock.metadata.reader import Reader
+from penstock.metadata.reasons import Change, Situation, changes
+from penstock.metadata.records import Artifact, Execution
+from penstock.pipelines.config import Loaded
+from penstock.pipelines.graph import Graph, Step
+from penstock.pipelines.plan import DryRun, PlannedStep
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a step would run, or is cached.
+
+    Attributes:
+        step: The step.
+        component: Its component.
+        cached: Whether an earlier result would be used.
+        reason: Why, in one sentence.
+        run: The run with whose execution it was compared, or whose result is used; empty where there is none.
+        execution: That execution; None where there is none.
+        changes: What is no longer as it was in that run.
+        gone: Outputs of that run that are no longer on the disk.
+        because: The steps before it that would run themselves, and why.
+    """
+
+    step: str
+    component: str
+    cached: bool
+    reason: str
+    run: str = ""
+    execution: int | None = None
+    changes: tuple[Change, ...] = ()
+    gone: tuple[str, ...] = ()
+    because: tuple[Explanation, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the explanation as JSON data."""
+        return asdict(self)
+
+
+def why(loaded: Loaded, step: str) -> Explanation:
+    """Return why a step of a pipeline would run or is cached. Runs in a worker; changes nothing.
+
+    Args:
+        loaded: The config.
+        step: Name of one of its steps.
+
+    Raises:
+        ConfigProblems: What importing the components brought to light.
+        EnvironmentProblem: The metadata store cannot be read.
+    """
+    from penstock.pipelines.build import import_and_describe
+    from penstock.pipelines.resolve import resolve
+
+    graph = resolve(loaded, import_and_describe)
+    wanted = _upstream(graph, step)
+    sqlite = Path(graph.sqlite)
+    reader = Reader(sqlite, graph.name) if sqlite.is_file() else None
+    with tempfile.TemporaryDirectory(prefix="penstock-why-") as scratch:
+        dry_run = DryRun(graph, Path(scratch))
+        plan = {name: dry_run.step(found) for name, found in graph.steps.items() if name in wanted}
+        return _Explainer(graph, plan, dry_run.prepared, reader).explain(step)
+
+
+def _upstream(graph: Graph, step: str) -> set[str]:
+    """Return a step and all that must finish before it."""
+    wanted = {step}
+    for name in reversed(graph.steps):
+        if name in wanted:
+            wanted |= graph.steps[name].upstream
+    return wanted
+
+
+class _Explainer:
+    def __init__(
+        self, graph: Graph, plan: Mapping[str, PlannedStep], prepared: Mapping[str, Any], reader: Reader | None
+    ) -> None:
+        self._graph = graph
+        self._plan = plan
+        self._prepared = prepared
+        self._reader = reader
+
+    def explain(self, name: str) -> Explanation:
+        step, planned, info = self._graph.steps[name], self._plan[name], self._prepared.get(name)
+        waiting = [other for other in self._graph.steps if other in step.upstream and not self._plan[other].cached]
+        if waiting:
+            because = tuple(map(self.explain, waiting))
+            return Explanation(name, step.type.name, cached=False, reason=planned.reason, because=because)
+        if self._reader is None or info is None:
+            return Explanation(name, step.type.name, cached=planned.cached, reason=planned.reason)
+        return self._used(step, info) if planned.cached else self._compared(step, info)
+
+    def _used(self, step: Step, info: Any) -> Explanation:
+        """Explain a step that is cached by whose result it takes."""
+        outputs = [artifact.id for found in (info.output_dict or {}).values() for artifact in found]
+        maker = self._makers(outputs)
+        if maker is None:
+            return Explanation(step.name, step.type.name, cached=True, reason="an earlier result fits")
+        same = ", ".join(sorted({*maker.inputs})) or "no inputs"
+        code = ", and code" if step.functions else ""
+        return Explanation(
+            step.name,
+            step.type.name,
+            cached=True,
+            reason=f"the same inputs ({same}), parameters{code} as then",
+            run=maker.origin.run,
+            execution=maker.id,
+        )
+
+    def _compared(self, step: Step, info: Any) -> Explanation:
+        """Explain a step that would run by what changed since it last ended well."""
+        reader = self._reader
+        last = next(iter(reader.newest_of_step(step.name, 1)), None) if reader is not None else None
+        if reader is None or last is None:
+            return Explanation(step.name, step.type.name, cached=False, reason="it has not run before")
+        found = tuple(changes(reader, step.name, last, self._situation(step, info)))
+        gone = tuple(artifact.uri for artifact in reader.artifacts(last.all_outputs()).values() if _is_gone(artifact))
+        reason = "it changed since then" if found else "its earlier outputs are gone" if gone else _UNKNOWN
+        return Explanation(
+            step.name,
+            step.type.name,
+            cached=False,
+            reason=reason,
+            run=last.origin.run,
+            execution=last.id,
+            changes=found,
+            gone=gone,
+        )
+
+    def _situation(self, step: Step, info: Any) -> Situation:
+        from penstock.pipelines.runners.facts import library_versions
+        from penstock.pipelines.static_import import module_digests
+
+        return Situation(
+            inputs={key: tuple(artifact.id for artifact in found) for key, found in info.input_dict.items()},
+            parameters=info.exec_properties,
+            code=module_digests(step.functions, self._graph.project),
+            versions=library_versions(),
+        )
+
+    def _makers(self, artifacts: list[int]) -> Execution | None:
+        found = self._reader.makers(artifacts) if self._reader is not None else {}
+        return max(found.values(), key=lambda execution: execution.id, default=None)
+
+
+_UNKNOWN = "nothing that is recorded changed; its component may have, or the artifacts of its inputs"
+
+
+def _is_gone(artifact: Artifact) -> bool:
+    return "://" not in artifact.uri and not Path(artifact.uri).exists()
