@@ -24,7 +24,7 @@ class Lineage:
 
     Attributes:
         target: The artifact.
-        same: Ids of the artifacts that are the target: itself and, of a pushed version, the models that it is a copy of.
+        same: Ids of the artifacts that are the target: itself and, of a pushed version, the models in it.
         artifacts: All artifacts, the target among them, by id.
         up: The executions that made the target and what it was made of, nearest first.
         down: The executions that worked with the target, and with what they made of it, nearest first.

@@ -22,7 +22,6 @@ def _lines(found: Lineage) -> Iterator[str]:
     for key in sorted(executions):
         yield f'e{key}(["{_execution(executions[key])}"])'
     for key in sorted(executions):
-        # Of an execution above the target, only that leads to the target, and below it likewise.
         yield from (f"a{one} --> e{key}" for one in executions[key].all_inputs() if one in found.artifacts)
         yield from (f"e{key} --> a{one}" for one in executions[key].all_outputs() if one in found.artifacts)
     yield "classDef target fill:#fd9,stroke:#333,stroke-width:2px"
@@ -36,8 +35,5 @@ def _artifact(artifact: Artifact) -> str:
 
 
 def _execution(execution: Execution) -> str:
-    return (
-        f"{execution.origin.step or execution.component}<br/>{execution.origin.run}".replace("<br/>", "\0")
-        .translate(_ESCAPED)
-        .replace("\0", "<br/>")
-    )
+    parts = (execution.origin.step or execution.component, execution.origin.run)
+    return "<br/>".join(part.translate(_ESCAPED) for part in parts if part)

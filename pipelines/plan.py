@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.metadata import Execution, Store
+from penstock.metadata.connection import open_store
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.graph import Graph, Step
 
@@ -55,6 +56,7 @@ class DryRun:
     """Asks TFX's launcher about each step on a copy of the store; temporary folders go to ``scratch``.
 
     Attributes:
+        copy: That copy.
         prepared: Step → what it would get, for the steps whose inputs are all known: TFX's ``ExecutionInfo``.
     """
 
@@ -66,10 +68,11 @@ class DryRun:
         self.prepared: dict[str, Any] = {}
         self._store = Path(graph.sqlite)
         self._known = self._store.is_file()
-        copy = scratch / "metadata.sqlite"
+        self.copy = scratch / "metadata.sqlite"
         if self._known:
-            shutil.copyfile(self._store, copy)
-        self._ir = compile_graph(replace(graph, sqlite=str(copy)), run_id="plan")
+            open_store(self._store)  # Says what is wrong with a store that cannot be used.
+            shutil.copyfile(self._store, self.copy)
+        self._ir = compile_graph(replace(graph, sqlite=str(self.copy)), run_id="plan")
         self._ir.runtime_spec.pipeline_root.field_value.string_value = str(scratch / "root")
 
     def step(self, step: Step) -> PlannedStep:

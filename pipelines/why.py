@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class Explanation:
         execution: That execution; None where there is none.
         changes: What is no longer as it was in that run.
         gone: Outputs of that run that are no longer on the disk.
-        because: The steps before it that would run themselves, and why.
+        because: The steps above it that would run for a reason of their own, and why.
     """
 
     step: str
@@ -68,7 +68,7 @@ def why(loaded: Loaded, step: str) -> Explanation:
     with tempfile.TemporaryDirectory(prefix="penstock-why-") as scratch:
         dry_run = DryRun(graph, Path(scratch))
         plan = {name: dry_run.step(found) for name, found in graph.steps.items() if name in wanted}
-        return _Explainer(graph, plan, dry_run.prepared, reader).explain(step)
+        return _Explainer(graph, plan, dry_run, reader).explain(step)
 
 
 def _upstream(graph: Graph, step: str) -> set[str]:
@@ -81,28 +81,35 @@ def _upstream(graph: Graph, step: str) -> set[str]:
 
 
 class _Explainer:
-    def __init__(
-        self, graph: Graph, plan: Mapping[str, PlannedStep], prepared: Mapping[str, Any], reader: Reader | None
-    ) -> None:
+    def __init__(self, graph: Graph, plan: Mapping[str, PlannedStep], dry_run: DryRun, reader: Reader | None) -> None:
         self._graph = graph
         self._plan = plan
-        self._prepared = prepared
+        self._prepared = dry_run.prepared
+        self._dry = Reader(dry_run.copy, graph.name)
         self._reader = reader
 
     def explain(self, name: str) -> Explanation:
         step, planned, info = self._graph.steps[name], self._plan[name], self._prepared.get(name)
-        waiting = [other for other in self._graph.steps if other in step.upstream and not self._plan[other].cached]
-        if waiting:
-            because = tuple(map(self.explain, waiting))
+        if self._waits(step):
+            above = _upstream(self._graph, name) - {name}
+            roots = [one for one in self._graph.steps if one in above and self._is_root(one)]
+            because = tuple(map(self.explain, roots))
             return Explanation(name, step.type.name, cached=False, reason=planned.reason, because=because)
         if self._reader is None or info is None:
             return Explanation(name, step.type.name, cached=planned.cached, reason=planned.reason)
         return self._used(step, info) if planned.cached else self._compared(step, info)
 
+    def _waits(self, step: Step) -> bool:
+        return any(not self._plan[other].cached for other in step.upstream)
+
+    def _is_root(self, name: str) -> bool:
+        """Whether a step would run for a reason of its own."""
+        return not self._plan[name].cached and not self._waits(self._graph.steps[name])
+
     def _used(self, step: Step, info: Any) -> Explanation:
         """Explain a step that is cached by whose result it takes."""
-        outputs = [artifact.id for found in (info.output_dict or {}).values() for artifact in found]
-        maker = self._makers(outputs)
+        taken = next(iter(self._dry.newest_of_step(step.name, 1, ("CACHED",))), None)
+        maker = self._maker(taken.all_outputs() if taken is not None and taken.id == info.execution_id else ())
         if maker is None:
             return Explanation(step.name, step.type.name, cached=True, reason="an earlier result fits")
         same = ", ".join(sorted({*maker.inputs})) or "no inputs"
@@ -147,7 +154,7 @@ class _Explainer:
             versions=library_versions(),
         )
 
-    def _makers(self, artifacts: list[int]) -> Execution | None:
+    def _maker(self, artifacts: Sequence[int]) -> Execution | None:
         found = self._reader.makers(artifacts) if self._reader is not None else {}
         return max(found.values(), key=lambda execution: execution.id, default=None)
 

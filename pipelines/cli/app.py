@@ -9,7 +9,22 @@ from typing import Annotated, NoReturn
 import typer
 
 from penstock.errors import EnvironmentProblem, PenstockError
-from penstock.pipelines.cli import convert, doctor, infer, init, models, plan, request, run, schema, serve, validate
+from penstock.pipelines.cli import (
+    convert,
+    doctor,
+    infer,
+    init,
+    lineage,
+    models,
+    plan,
+    request,
+    run,
+    runs,
+    schema,
+    serve,
+    validate,
+    why,
+)
 from penstock.version import __version__
 
 app = typer.Typer(
@@ -25,17 +40,20 @@ app = typer.Typer(
 for command in (
     validate.validate,
     plan.plan,
+    why.why,
     run.run,
     serve.serve,
     request.request,
     convert.convert,
     infer.infer,
+    lineage.lineage,
     init.init,
     doctor.doctor,
     schema.schema,
 ):
     app.command(epilog=getattr(command, "example", None))(command)
 app.add_typer(models.app)
+app.add_typer(runs.app)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  Typer calls it with the option's value.

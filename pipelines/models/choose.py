@@ -57,7 +57,7 @@ def choose_model(text: str, where: Sequence[Path] = ()) -> Chosen:
     if not model.local:
         raise ConfigError(f"{name} is not on this machine", where=model.base, hint="copy the version here and name it")
     present = model.versions()
-    version = _labelled(model, label) if at else int(number) if slash else next(iter(present), None)
+    version = labelled_version(model, label) if at else int(number) if slash else next(iter(present), None)
     if version is None or version not in present:
         raise ConfigError(
             f"version {version} of {name} is not there" if version else f"{name} has no version",
@@ -68,7 +68,12 @@ def choose_model(text: str, where: Sequence[Path] = ()) -> Chosen:
     return Chosen(present[version], name, version, f"version {version} of {name}{how}")
 
 
-def _labelled(model: Model, label: str) -> int:
+def labelled_version(model: Model, label: str) -> int:
+    """Return the version that a label points to.
+
+    Raises:
+        ConfigError: The model has no such label.
+    """
     if label not in model.labels:
         raise ConfigError(
             f"{model.name} has no label {label!r}",

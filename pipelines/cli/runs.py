@@ -1,0 +1,89 @@
+"""``penstock runs``: which runs there are, what became of one, and what differs between two."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from penstock.pipelines.cli.metadata_options import In, Pipeline, Run
+from penstock.pipelines.cli.options import Json, errors_as_json, example, print_json
+
+app = typer.Typer(
+    name="runs",
+    help="List the runs of a pipeline, show one, and tell what differs between two.",
+    epilog="Example: penstock runs diff latest~1 latest",
+    no_args_is_help=True,
+)
+
+
+@example("penstock runs list --in configs/digits.yaml")
+def list_runs(
+    *,
+    in_: In = None,
+    pipeline: Pipeline = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="So many of each pipeline, the newest.")] = 20,
+    json: Json = False,
+) -> None:
+    """List the runs, the newest first: state, start, duration, steps, the model version pushed and its metric."""
+    from dataclasses import asdict
+
+    from penstock.metadata.runs import list_runs as ask
+    from penstock.pipelines.cli.runs_text import show_list
+    from penstock.pipelines.stores import readers
+
+    with errors_as_json(enabled=json):
+        found = [line for reader in readers(in_ or (), pipeline) for line in ask(reader, limit)]
+    found.sort(key=lambda line: (-line.started, line.id))
+    if json:
+        print_json([asdict(line) for line in found])
+    else:
+        show_list(found)
+
+
+@example("penstock runs show latest")
+def show(run: Run, *, in_: In = None, pipeline: Pipeline = None, json: Json = False) -> None:
+    """Tell of a run each step with its state, duration, cache origin, inputs, outputs and properties."""
+    from penstock.pipelines.cli.runs_text import show_run
+
+    with errors_as_json(enabled=json):
+        found = _read(run, in_, pipeline)
+    if json:
+        print_json(found.to_dict())
+    else:
+        show_run(found)
+
+
+@example("penstock runs diff latest~1 latest")
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="A run, as for show.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Another of the same pipeline.")] = "latest",
+    *,
+    in_: In = None,
+    pipeline: Pipeline = None,
+    json: Json = False,
+) -> None:
+    """Tell what differs between two runs: config, code, data, metrics, artifacts, steps, library versions."""
+    from penstock.metadata.diff import diff_runs
+    from penstock.pipelines.cli.runs_text import show_diff
+
+    with errors_as_json(enabled=json):
+        runs = [_read(run, in_, pipeline) for run in (before, after)]
+        found = diff_runs(*runs)
+    if json:
+        print_json(found.to_dict())
+    else:
+        show_diff(found, *runs)
+
+
+for command, title in ((list_runs, "list"), (show, "show"), (diff, "diff")):
+    app.command(title, epilog=getattr(command, "example", None))(command)
+
+
+def _read(run: str, in_: In, pipeline: str | None) -> Any:
+    from penstock.metadata.choose import choose_run
+    from penstock.metadata.runs import read_run
+    from penstock.pipelines.stores import ask_all, readers
+
+    reader, chosen = ask_all(readers(in_ or (), pipeline), lambda reader: choose_run(reader, run), f"run {run!r}")
+    return read_run(reader, chosen)

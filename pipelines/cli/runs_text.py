@@ -1,0 +1,180 @@
+"""What ``penstock runs`` prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import typer
+
+from penstock.metadata import vocabulary
+from penstock.metadata.diff import Difference, RunDiff
+from penstock.metadata.evaluations import metrics_by_slice
+from penstock.metadata.records import Artifact, Value
+from penstock.metadata.runs import Run, RunLine, Step
+from penstock.pipelines.cli.tables import duration, moment, plain_table, print_table
+from penstock.pipelines.config.marks import shown_path
+
+_SHORT = 60
+"""Characters of a property's value that a terminal shows; all of it is for --json."""
+_DIGEST = 12
+_UNKNOWN = "—"
+_ROWS = 30
+"""Differences of a section that a terminal shows."""
+
+
+def show_list(lines: Sequence[RunLine]) -> None:
+    """Print the runs, one a row."""
+    if not lines:
+        typer.echo("No run is recorded yet: penstock run FILE")
+        return
+    several = len({line.pipeline for line in lines}) > 1
+    columns = ("run", "pipeline", "state", "started", "took", "steps", "version", "metric")
+    rows = [
+        (
+            line.id,
+            line.pipeline if several else "",
+            line.state,
+            moment(line.started),
+            duration(line.seconds),
+            ", ".join(f"{count} {state}" for state, count in line.steps.items()),
+            line.version,
+            "" if line.value is None else f"{line.metric} {line.value:.4g}",
+        )
+        for line in lines
+    ]
+    print_table(columns, rows, right=("took",))
+
+
+def show_run(run: Run) -> None:
+    """Print a run: what it was made of, its steps in a table, then each step's inputs, outputs and properties."""
+    typer.echo(f"run {run.id} of {run.pipeline}: {run.state}")
+    for title, text in _head(run):
+        typer.echo(f"  {title:<9} {text}")
+    typer.echo()
+    rows = [
+        (
+            step.name,
+            step.component,
+            step.state,
+            f"{step.seconds:.1f}" if step.execution is not None else "",
+            f"run {step.cached_from}" if step.cached_from else step.reason,
+            "" if step.execution is None else str(step.execution),
+        )
+        for step in run.steps
+    ]
+    print_table(("step", "component", "state", "seconds", "from", "execution"), rows, right=("seconds", "execution"))
+    for step in run.steps:
+        if step.execution is not None:
+            typer.echo(f"\n{step.name}")
+            for line in _step(step):
+                typer.echo(f"  {line}")
+
+
+def show_diff(found: RunDiff, before: Run, after: Run) -> None:
+    """Print what differs, a section a table."""
+    typer.echo(f"A  {_told(before)}\nB  {_told(after)}")
+    shown = {name: section for name, section in found.sections.items() if section}
+    for name, section in shown.items():
+        typer.echo(f"\n{name}")
+        rows = [(one.name, _value(one, one.before), _value(one, one.after), _moved(one)) for one in section[:_ROWS]]
+        for line in plain_table(("", "A", "B", ""), rows):
+            typer.echo(f"  {line}")
+        if len(section) > _ROWS:
+            typer.echo(f"  and {len(section) - _ROWS} more: --json tells all")
+    same = [name for name in found.sections if name not in shown]
+    if same:
+        typer.echo(f"\nthe same: {', '.join(same)}" + (f"; {found.same} outputs in common" if found.same else ""))
+    if not before.facts or not after.facts:
+        typer.echo("Of one of them commit, modules and library versions were not recorded.")
+
+
+def _head(run: Run) -> Iterator[tuple[str, str]]:
+    facts = run.facts
+    yield "started", f"{moment(run.started)}, took {duration(run.seconds)}"
+    if vocabulary.CONFIG_DIGEST in facts:
+        digest = str(facts[vocabulary.CONFIG_DIGEST])[:_DIGEST]
+        yield "config", f"{facts.get(vocabulary.CONFIG_FILE, _UNKNOWN)}, digest {digest}"
+    if vocabulary.COMMIT in facts:
+        yield "commit", f"{facts[vocabulary.COMMIT]}{', and files differed' if facts.get(vocabulary.DIRTY) else ''}"
+    suffix = vocabulary.VERSION_SUFFIX
+    libraries = [f"{k.removesuffix(suffix)} {v}" for k, v in facts.items() if k.endswith(suffix)]
+    if libraries:
+        yield "libraries", ", ".join(libraries)
+
+
+def _step(step: Step) -> Iterator[str]:
+    for title, links in (("in", step.inputs), ("out", step.outputs)):
+        for name, artifacts in links.items():
+            yield from (f"{title:<4} {name}: {_artifact(artifact)}" for artifact in artifacts)
+    parameters = _listed(step.properties)
+    if parameters:
+        yield f"with {parameters}"
+    overall = next(iter(metrics_by_slice(step.properties).items()), None)
+    if overall is not None:
+        yield f"found {overall[0]}: " + ", ".join(f"{name} {value:.4g}" for name, value in overall[1].items())
+    if vocabulary.REASON in step.properties:
+        yield f"found {step.properties[vocabulary.REASON]}"
+    for name, artifacts in step.outputs.items():
+        facts = [_listed(artifact.properties) for artifact in artifacts]
+        yield from (f"{name}: {text}" for text in facts if text)
+
+
+def _artifact(artifact: Artifact) -> str:
+    place = artifact.uri if "://" in artifact.uri else shown_path(artifact.uri)
+    return f"{artifact.type} {artifact.id}  {place}"
+
+
+_EMPTY = frozenset({"", "{}", "[]", "null"})
+_NOT_SHOWN = frozenset(
+    {*vocabulary.FINDINGS, "is_external", "tfx_version", "current_model", "current_model_id", "span"}
+)
+
+
+def _listed(properties: Mapping[str, Value]) -> str:
+    """Return the properties that are for a terminal: short ones, and the keys of a component's own config."""
+    flat: dict[str, Any] = {}
+    for name, value in properties.items():
+        if name == vocabulary.CONFIG:
+            flat |= _config(str(value))
+        elif name not in _NOT_SHOWN and not name.startswith(("__", "penstock_owner", "penstock_step")):
+            flat[name] = value[:_DIGEST] if name in (vocabulary.USER_CODE, "digest") else value
+    texts = {name: _text(value) for name, value in flat.items() if value is not None}
+    return ", ".join(f"{name}={text}" for name, text in texts.items() if len(text) < _SHORT and text not in _EMPTY)
+
+
+def _config(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {vocabulary.CONFIG: text}
+    return found if isinstance(found, dict) else {vocabulary.CONFIG: found}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+
+
+def _told(run: Run) -> str:
+    return f"{run.id}  {moment(run.started)}  {run.state}"
+
+
+def _value(one: Difference, value: Any) -> str:
+    if value is None:
+        return _UNKNOWN
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = " ".join(_text(value).split())
+    if one.name != "commit" and len(text) == 64:
+        return text[:_DIGEST]
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
+
+
+def _moved(one: Difference) -> str:
+    """Return by how much a number changed."""
+    if isinstance(one.before, float) and isinstance(one.after, float):
+        return f"{one.after - one.before:+.4g}"
+    return ""
