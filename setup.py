@@ -25,7 +25,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["penstock", "penstock.*"]),
-    package_data={"penstock": ["py.typed"], "penstock.pipelines": ["catalog/*.json", "template/**/*", "template/*"]},
+    package_data={
+        "penstock": ["py.typed"],
+        "penstock.pipelines": ["catalog/*.json", "template/**/*", "template/*", "report/template/*"],
+    },
     entry_points={"console_scripts": ["penstock = penstock.pipelines.cli:main"]},
     # The versions that work together are pinned in requirements/lock.txt; TFX's own pins cannot be resolved on
     # glibc < 2.39 (see requirements/overrides.txt), so the dependencies are installed from the lock, not from here.
