@@ -12,9 +12,11 @@ from penstock.errors import EnvironmentProblem, PenstockError
 from penstock.pipelines.cli import (
     convert,
     doctor,
+    gc,
     infer,
     init,
     lineage,
+    metadata,
     models,
     plan,
     report,
@@ -49,6 +51,7 @@ for command in (
     infer.infer,
     lineage.lineage,
     report.report,
+    gc.gc,
     init.init,
     doctor.doctor,
     schema.schema,
@@ -56,6 +59,7 @@ for command in (
     app.command(epilog=getattr(command, "example", None))(command)
 app.add_typer(models.app)
 app.add_typer(runs.app)
+app.add_typer(metadata.app)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  Typer calls it with the option's value.
