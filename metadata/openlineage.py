@@ -7,41 +7,23 @@ run of it whose parent is the pipeline's run. Ids are derived from names, so tha
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from penstock.metadata import openlineage_facets as facet
 from penstock.metadata import vocabulary
 from penstock.metadata.records import Artifact, Execution, artifact_record, scalar_properties
 from penstock.metadata.scan import Page, Scan
-from penstock.version import __version__
 
 Event = dict[str, Any]
 Transition = Literal["START", "COMPLETE", "FAIL", "ABORT"]
-_SPEC = "https://openlineage.io/spec"
-_EVENT = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
-_FACETS = {
-    "parent": "1-2-0/ParentRunFacet",
-    "nominalTime": "1-0-1/NominalTimeRunFacet",
-    "errorMessage": "1-0-1/ErrorMessageRunFacet",
-    "processing_engine": "1-1-1/ProcessingEngineRunFacet",
-    "jobType": "2-0-4/JobTypeJobFacet",
-    "sourceCodeLocation": "1-1-0/SourceCodeLocationJobFacet",
-    "schema": "1-2-0/SchemaDatasetFacet",
-    "version": "1-0-1/DatasetVersionDatasetFacet",
-    "outputStatistics": "1-0-2/OutputStatisticsOutputDatasetFacet",
-}
-"""Facet → version and name of its definition."""
-_PRODUCER = f"urn:penstock:{__version__}"
+_EVENT = f"{facet.SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:penstock:openlineage")
 _ENDS: Mapping[str, Transition] = {"COMPLETE": "COMPLETE", "CACHED": "COMPLETE", "FAILED": "FAIL", "CANCELED": "ABORT"}
-_RESULT = "__execution_result__"
-"""Where TFX puts an executor's own account of its end, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -111,16 +93,19 @@ class _Writer:
         """Yield the ends of the runs whose steps have all ended."""
         for run, state in self._runs.items():
             if None not in state.ends:
-                bad = next((end for end in ("FAIL", "ABORT") if end in state.ends), "COMPLETE")
-                yield self._of_run(run, bad)  # type: ignore[arg-type]
+                worst: Transition = "FAIL" if "FAIL" in state.ends else "ABORT" if "ABORT" in state.ends else "COMPLETE"
+                yield self._of_run(run, worst)
 
     def _of_run(self, run: str, transition: Transition) -> Event:
         state = self._runs[run]
         ended = transition != "START"
-        facets = {"nominalTime": _nominal(state.began, state.ended if ended else None), **_engine(state.facts)}
+        facets = {
+            "nominalTime": facet.nominal(state.began, state.ended if ended else None),
+            **facet.engine(state.facts),
+        }
         return {
             **_head(transition, state.ended if ended else state.began),
-            "run": {"runId": self._run_id(run), "facets": _facets(facets)},
+            "run": {"runId": self._run_id(run), "facets": facet.complete(facets)},
             "job": self._job(self._pipeline, "DAG", state.facts),
             "inputs": [],
             "outputs": [],
@@ -133,15 +118,15 @@ class _Writer:
                 "run": {"runId": self._run_id(origin.run)},
                 "job": {"namespace": self._naming.namespace, "name": self._pipeline},
             },
-            "nominalTime": _nominal(execution.created, execution.updated if ended else None),
-            **_engine(state.facts),
-            **({"errorMessage": _error(execution)} if transition == "FAIL" else {}),
+            "nominalTime": facet.nominal(execution.created, execution.updated if ended else None),
+            **facet.engine(state.facts),
+            **({"errorMessage": facet.error(execution)} if transition == "FAIL" else {}),
         }
         return {
             **_head(transition, execution.updated if ended else execution.created),
             "run": {
                 "runId": str(uuid.uuid5(_IDS, f"{self._naming.namespace} {self._pipeline} execution {execution.id}")),
-                "facets": {**_facets(facets), "penstock_execution": _execution_facet(execution)},
+                "facets": {**facet.complete(facets), "penstock_execution": facet.of_execution(execution)},
             },
             "job": self._job(f"{self._pipeline}.{origin.step}", "TASK", state.facts),
             "inputs": [self._dataset(self.artifacts[key]) for key in execution.all_inputs() if key in self.artifacts],
@@ -160,7 +145,7 @@ class _Writer:
         commit = facts.get(vocabulary.COMMIT)
         if commit:
             facets["sourceCodeLocation"] = self._location(str(commit), str(facts.get(vocabulary.CONFIG_FILE, "")))
-        return {"namespace": self._naming.namespace, "name": name, "facets": _facets(facets)}
+        return {"namespace": self._naming.namespace, "name": name, "facets": facet.complete(facets)}
 
     def _location(self, commit: str, file: str) -> Event:
         repository = self._naming.repository.rstrip("/")
@@ -175,11 +160,11 @@ class _Writer:
         facets: Event = {"version": {"datasetVersion": version}}
         if artifact.id in self._schemas:
             facets["schema"] = {"fields": self._schemas[artifact.id]}
-        told = _facets(facets) | {"penstock_artifact": _artifact_facet(artifact)}
+        told = facet.complete(facets) | {"penstock_artifact": facet.of_artifact(artifact)}
         dataset: Event = {"namespace": namespace, "name": name, "facets": told}
         rows = artifact.properties.get("rows")
         if written and isinstance(rows, int):
-            dataset["outputFacets"] = _facets({"outputStatistics": {"rowCount": rows}})
+            dataset["outputFacets"] = facet.complete({"outputStatistics": {"rowCount": rows}})
         return dataset
 
     def _learn_schemas(self, execution: Execution) -> None:
@@ -195,7 +180,7 @@ class _Writer:
             of_statistics = [self._described[each.id] for each in inputs if each.id in self._described]
             beside = [each.id for each in outputs if each.type == "Examples"]
             for key in beside if "post_transform_schema" in one.uri else [] if beside else of_statistics:
-                fields = _fields(Path(one.uri) / "schema.pbtxt")
+                fields = facet.schema_fields(Path(one.uri) / "schema.pbtxt")
                 if fields:
                     self._schemas[key] = fields
 
@@ -209,54 +194,12 @@ def place_of(uri: str) -> tuple[str, str]:
 
 
 def _head(transition: Transition, time: int) -> Event:
-    return {"eventType": transition, "eventTime": _time(time), "producer": _PRODUCER, "schemaURL": _EVENT}
-
-
-def _facets(facets: Mapping[str, Mapping[str, Any]]) -> Event:
-    """Return facets with what every facet needs."""
     return {
-        name: {
-            "_producer": _PRODUCER,
-            "_schemaURL": f"{_SPEC}/facets/{_FACETS[name]}.json#/$defs/{_FACETS[name].partition('/')[2]}",
-            **content,
-        }
-        for name, content in facets.items()
+        "eventType": transition,
+        "eventTime": facet.timestamp(time),
+        "producer": facet.PRODUCER,
+        "schemaURL": _EVENT,
     }
-
-
-def _own_facet(base: str, content: Mapping[str, Any]) -> Event:
-    return {"_producer": _PRODUCER, "_schemaURL": f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/{base}", **content}
-
-
-def _execution_facet(execution: Execution) -> Event:
-    content = {"execution": execution.id, "component": execution.component, "cached": execution.state == "CACHED"}
-    return _own_facet("RunFacet", {**content, "pipelineRun": execution.origin.run})
-
-
-def _artifact_facet(artifact: Artifact) -> Event:
-    return _own_facet("DatasetFacet", {"artifact": artifact.id, "type": artifact.type})
-
-
-def _nominal(began: int, ended: int | None) -> Event:
-    return {"nominalStartTime": _time(began), **({} if ended is None else {"nominalEndTime": _time(ended)})}
-
-
-def _engine(facts: Mapping[str, Any]) -> Event:
-    version = facts.get("tfx_version")
-    if not version:
-        return {}
-    adapter = str(facts.get("penstock_version", __version__))
-    return {"processing_engine": {"version": str(version), "name": "TFX", "openlineageAdapterVersion": adapter}}
-
-
-def _error(execution: Execution) -> Event:
-    message = str(execution.properties.get(vocabulary.END_REASON, ""))
-    if not message:
-        try:
-            message = str(json.loads(str(execution.properties.get(_RESULT, "{}"))).get("resultMessage", ""))
-        except ValueError:
-            message = ""
-    return {"message": message or "the store does not say why; see the run's log", "programmingLanguage": "PYTHON"}
 
 
 def _run_facts(page: Page, execution: int) -> Mapping[str, Any]:
@@ -283,19 +226,3 @@ def _record(page: Page, message: Any) -> Execution:
         origin=page.origin(message.id),
         created=message.create_time_since_epoch,
     )
-
-
-def _fields(schema: Path) -> list[dict[str, str]]:
-    """Return the features of a schema's file; none where it is gone or no schema."""
-    from google.protobuf import text_format
-    from tensorflow_metadata.proto.v0 import schema_pb2
-
-    try:
-        found = text_format.Parse(schema.read_text(encoding="utf-8"), schema_pb2.Schema())
-    except (OSError, ValueError, text_format.ParseError):
-        return []
-    return [{"name": one.name, "type": schema_pb2.FeatureType.Name(one.type)} for one in found.feature]
-
-
-def _time(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

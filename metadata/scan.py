@@ -52,6 +52,8 @@ class Scan:
         self.pipeline = pipeline
         with explained(sqlite):
             self._store = open_store(sqlite)
+            context = self._store.get_context_by_type_and_name("pipeline", pipeline)
+        self._context = context.id if context is not None else 0
 
     def pages(self) -> Iterator[Page]:
         """Yield the pipeline's executions, oldest first."""
@@ -112,8 +114,7 @@ class Scan:
         """Return how to ask for a page of what belongs to the pipeline."""
         from ml_metadata.metadata_store import ListOptions, OrderByField
 
-        name = self.pipeline.replace("\\", "\\\\").replace("'", "\\'")
-        query = f"contexts_p.type = 'pipeline' AND contexts_p.name = '{name}' AND id > {after}"
+        query = f"contexts_p.id = {self._context} AND id > {after}"
         return ListOptions(limit=PAGE, order_by=OrderByField.ID, is_asc=True, filter_query=query)
 
     def _page(self, executions: Sequence[Any]) -> Page:
