@@ -16,6 +16,8 @@ _GAP_ALONG, _GAP_ACROSS, _MARGIN = 24, 14, 6
 _WIDTH, _HEIGHT = 360, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 30
 _TICKS = 4
+_SAME = 1e-9
+"""Values that differ by less than this share of them are one value to the eye."""
 Direction = Literal["across", "down"]
 
 
@@ -220,7 +222,7 @@ def _round_step(rough: float) -> float:
 
 def _span(values: Sequence[float], margin: float) -> tuple[float, float]:
     low, high = min(values), max(values)
-    if low == high:
+    if high - low <= _SAME * max(abs(low), abs(high)):
         spread = abs(low) * 0.1 or 0.5
         return low - spread, high + spread
     return low - margin * (high - low), high + margin * (high - low)
