@@ -162,7 +162,9 @@ def runs_for(artifacts: int) -> int:
     return -(-artifacts // sum(len(step.outputs) for step in STEPS))
 
 
-def seed(sqlite: Path, runs: int, *, pipeline: str = PIPELINE, steps: tuple[SeedStep, ...] = STEPS) -> Seeded:
+def seed(
+    sqlite: Path, runs: int, *, pipeline: str = PIPELINE, steps: tuple[SeedStep, ...] = STEPS, first: int = 0
+) -> Seeded:
     """Write complete runs into a store, which is made when it is not there.
 
     Args:
@@ -170,11 +172,13 @@ def seed(sqlite: Path, runs: int, *, pipeline: str = PIPELINE, steps: tuple[Seed
         runs: How many.
         pipeline: Name of the pipeline.
         steps: Its steps, in order.
+        first: Number of the first run, from 0: how many are there already.
     """
     writer = _Writer(sqlite, pipeline, steps)
-    ids = tuple(_run_id(number) for number in range(runs))
+    numbers = range(first, first + runs)
+    ids = tuple(_run_id(number) for number in numbers)
     for start in range(0, runs, _BATCH_RUNS):
-        writer.write(range(start, min(start + _BATCH_RUNS, runs)))
+        writer.write(numbers[start : start + _BATCH_RUNS])
     return Seeded(sqlite, pipeline, ids, runs * len(steps), runs * sum(len(step.outputs) for step in steps))
 
 
@@ -202,7 +206,9 @@ class _Writer:
         self._contexts = {name: self._store.put_context_type(pb.ContextType(name=name)) for name in names}
 
     def write(self, numbers: range) -> None:
-        executions, artifacts, edges = [], [], []
+        executions: list[Any] = []
+        artifacts: list[Any] = []
+        edges: list[Any] = []
         for number in numbers:
             made: dict[tuple[str, str], int] = {}
             for step in self._steps:
@@ -238,12 +244,12 @@ class _Writer:
 
     def _context_ids(self, numbers: range) -> dict[tuple[str, str], int]:
         names = [("pipeline", self._pipeline), *(("node", self._node(step)) for step in self._steps)]
+        names += [("pipeline_run", _run_id(number)) for number in numbers]
         known = {name: self._store.get_context_by_type_and_name(*name) for name in names}
         names = [name for name in names if known[name] is None]
-        names += [("pipeline_run", _run_id(number)) for number in numbers]
         new = [self._pb.Context(type_id=self._contexts[kind], name=name) for kind, name in names]
         ids = {name: context.id for name, context in known.items() if context is not None}
-        return ids | dict(zip(names, self._store.put_contexts(new), strict=True))
+        return ids | dict(zip(names, self._store.put_contexts(new) if new else (), strict=True))
 
     def _node(self, step: SeedStep) -> str:
         return f"{self._pipeline}.{step.name}"

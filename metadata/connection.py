@@ -89,7 +89,7 @@ def _problem(message: str, sqlite: Path) -> EnvironmentProblem:
         )
     if "not a database" in text or "malformed" in text:
         return EnvironmentProblem(
-            "the metadata store is damaged",
+            "the file is no metadata store, or a damaged one",
             where=where,
             received=message.partition(" query:")[0],
             expected="a SQLite file that ML Metadata wrote",

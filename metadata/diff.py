@@ -138,10 +138,13 @@ class _View:
 
 
 def flatten(data: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted key and value of all that is no mapping; a list is one value."""
+    """Yield dotted key and value of all that is no mapping; a list of plain values is one value."""
     if isinstance(data, Mapping) and data:
         for key, value in data.items():
             yield from flatten(value, f"{place}.{key}" if place else str(key))
+    elif isinstance(data, list) and any(isinstance(item, Mapping | list) for item in data):
+        for number, item in enumerate(data):
+            yield from flatten(item, f"{place}[{number}]")
     else:
         yield place, data
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from penstock.metadata.connection import explained, open_store
-from penstock.metadata.records import Artifact, Value, scalar_properties
+from penstock.metadata.lineage import PUSHED_MODEL, WIDTH, lineage
+from penstock.metadata.reader import Reader
+from penstock.metadata.records import Artifact, Execution, Value
 
-PUSHED_MODEL = "PushedModel"
 CONVERTED_MODEL = "TFLiteModel"
-_DEPTH = 20
-"""Steps between a pushed model and its data, at most; a store with a circle in it ends here."""
+_MODEL = "Model"
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Made:
         artifact: The artifact.
         step: Name of the step that made it; empty where nothing in the store did.
         run: The run that made it; later runs may have taken it from the cache.
-        parameters: The parameters that the step had.
+        parameters: The parameters that the step had, and what was found about what it made.
         source: Whether it was made of nothing else in the store: data from outside.
     """
 
@@ -48,6 +46,8 @@ class Provenance:
         ancestors: All that the model was made of, nearest first.
         findings: What was made from the model, or from the version that was pushed: evaluations, blessings,
             predictions, conversions.
+        pushes: All that was ever pushed of the model, or of conversions of it; oldest first.
+        facts: What the runner recorded of the run in which the model was trained.
     """
 
     sqlite: Path
@@ -56,6 +56,8 @@ class Provenance:
     model: Made | None = None
     ancestors: tuple[Made, ...] = ()
     findings: tuple[Made, ...] = ()
+    pushes: tuple[Made, ...] = ()
+    facts: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def data(self) -> tuple[Made, ...]:
@@ -93,92 +95,66 @@ def provenance(sqlite: Path, artifact: int) -> Provenance:
         sqlite: The store's file.
         artifact: Id of its PushedModel.
     """
-    with explained(sqlite):
-        store = open_store(sqlite)
-        (pushed,) = store.get_artifacts_by_id([artifact])
-        return _Lineage(store, sqlite).of(pushed)
+    reader = Reader(sqlite)
+    pushed = reader.artifacts([artifact])[artifact]
+    maker = reader.makers([artifact]).get(artifact)
+    pipeline = maker.origin.pipeline if maker is not None else ""
+    model = _model(reader, maker)
+    if model is None:
+        return Provenance(sqlite, pipeline, _made(pushed, maker))
+    up = lineage(reader, model, "up")
+    trained = up.maker(model.id)
+    # In the order in which the walk met them, which is nearest first.
+    ancestors = [_made(found, up.maker(key)) for key, found in up.artifacts.items() if key != model.id]
+    users = reader.users([model.id, pushed.id], WIDTH)
+    findings = _outputs(reader, users)
+    again = reader.users([one.artifact.id for one in findings if one.artifact.type == CONVERTED_MODEL], WIDTH)
+    pushes = {one.artifact.id: one for one in (*findings, *_outputs(reader, again))}
+    return Provenance(
+        sqlite=sqlite,
+        pipeline=pipeline,
+        pushed=_made(pushed, maker),
+        model=_made(model, trained),
+        ancestors=tuple(ancestors),
+        findings=tuple(one for one in findings if one.artifact.type != PUSHED_MODEL),
+        pushes=tuple(pushes[key] for key in sorted(pushes) if pushes[key].artifact.type == PUSHED_MODEL),
+        facts=_facts(reader, trained),
+    )
 
 
 def _found(sqlite: Path, properties: Mapping[str, str]) -> int | None:
-    with explained(sqlite):
-        store = open_store(sqlite)
-        known = {found.name for found in store.get_artifact_types()}
-        for artifact in store.get_artifacts_by_type(PUSHED_MODEL) if PUSHED_MODEL in known else ():
-            if properties.items() <= scalar_properties(artifact).items():
-                return int(artifact.id)
-    return None
+    if any(set(value) & set("'\"\\") for value in properties.values()):
+        return None
+    wanted = (f"custom_properties.{name}.string_value = '{value}'" for name, value in properties.items())
+    found = Reader(sqlite).find(" AND ".join([f"type = '{PUSHED_MODEL}'", *wanted]))
+    return min((artifact.id for artifact in found), default=None)
 
 
-class _Lineage:
-    """Walks a store from artifact to artifact."""
+def _model(reader: Reader, pusher: Execution | None) -> Artifact | None:
+    """Return the model that was pushed, or that the flatbuffers that were pushed are conversions of."""
+    inputs = _inputs(reader, pusher)
+    converted = next((one.id for one in inputs if one.type == CONVERTED_MODEL), None)
+    if converted is not None:
+        inputs += _inputs(reader, reader.makers([converted]).get(converted))
+    return next((one for one in inputs if one.type == _MODEL), None)
 
-    def __init__(self, store: Any, sqlite: Path) -> None:
-        from ml_metadata.proto import metadata_store_pb2 as pb
 
-        self._store = store
-        self._sqlite = sqlite
-        self._event = pb.Event
+def _inputs(reader: Reader, execution: Execution | None) -> list[Artifact]:
+    return list(reader.artifacts(execution.all_inputs()).values()) if execution is not None else []
 
-    def of(self, pushed: Any) -> Provenance:
-        made = self._made(pushed)
-        inputs = self._inputs(pushed.id)
-        converted = [artifact.id for artifact in inputs if artifact.type == CONVERTED_MODEL]
-        inputs += self._inputs(converted[0]) if converted else []
-        models = [artifact for artifact in inputs if artifact.type == "Model"]
-        return Provenance(
-            sqlite=self._sqlite,
-            pipeline=self._context(self._producer(pushed.id), "pipeline"),
-            pushed=made,
-            model=self._made(models[0]) if models else None,
-            ancestors=tuple(self._ancestors(models[0].id)) if models else (),
-            findings=tuple(self._findings([*(model.id for model in models[:1]), pushed.id])),
-        )
 
-    def _ancestors(self, artifact_id: int) -> Iterator[Made]:
-        seen, level = {artifact_id}, [artifact_id]
-        for _ in range(_DEPTH):
-            found = {artifact.id: artifact for one in level for artifact in self._inputs(one)}
-            level = [key for key in found if key not in seen]
-            seen.update(level)
-            yield from (self._made(found[key]) for key in level)
+def _outputs(reader: Reader, executions: Iterable[Execution]) -> list[Made]:
+    makers = {one: execution for execution in executions for one in execution.all_outputs()}
+    artifacts = reader.artifacts(makers)
+    return [_made(artifacts[one], makers[one]) for one in makers if one in artifacts]
 
-    def _findings(self, artifact_ids: list[int]) -> Iterator[Made]:
-        readers = self._executions(artifact_ids, self._event.INPUT)
-        outputs = self._artifacts(readers, self._event.OUTPUT)
-        yield from (self._made(artifact) for artifact in outputs if artifact.type != PUSHED_MODEL)
 
-    def _made(self, artifact: Any) -> Made:
-        producer = self._producer(artifact.id)
-        record = Artifact(artifact.id, artifact.type, artifact.uri, scalar_properties(artifact))
-        if producer is None:
-            return Made(record)
-        (execution,) = self._store.get_executions_by_id([producer])
-        return Made(
-            artifact=record,
-            # TFX names the node's context after pipeline and step.
-            step=self._context(producer, "node").rpartition(".")[2],
-            run=self._context(producer, "pipeline_run"),
-            parameters=scalar_properties(execution),
-            source=not self._artifacts([producer], self._event.INPUT),
-        )
+def _made(artifact: Artifact, maker: Execution | None) -> Made:
+    if maker is None:
+        return Made(artifact)
+    return Made(artifact, maker.origin.step, maker.origin.run, maker.properties, source=not maker.inputs)
 
-    def _inputs(self, artifact_id: int) -> list[Any]:
-        producer = self._producer(artifact_id)
-        return [] if producer is None else self._artifacts([producer], self._event.INPUT)
 
-    def _producer(self, artifact_id: int) -> int | None:
-        """Return the execution that made an artifact; those after it took it from the cache."""
-        return min(self._executions([artifact_id], self._event.OUTPUT), default=None)
-
-    def _executions(self, artifact_ids: list[int], kind: int) -> list[int]:
-        events = self._store.get_events_by_artifact_ids(artifact_ids)
-        return sorted({event.execution_id for event in events if event.type == kind})
-
-    def _artifacts(self, execution_ids: list[int], kind: int) -> list[Any]:
-        events = self._store.get_events_by_execution_ids(execution_ids) if execution_ids else []
-        ids = sorted({event.artifact_id for event in events if event.type == kind})
-        return list(self._store.get_artifacts_by_id(ids)) if ids else []
-
-    def _context(self, execution_id: int | None, kind: str) -> str:
-        contexts = self._store.get_contexts_by_execution(execution_id) if execution_id is not None else []
-        return next((str(context.name) for context in contexts if context.type == kind), "")
+def _facts(reader: Reader, execution: Execution | None) -> Mapping[str, Value]:
+    run = execution.origin.run if execution is not None else ""
+    return next((found.facts for found in reader.runs_named(run) if found.id == run), {})

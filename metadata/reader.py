@@ -39,8 +39,7 @@ class Reader:
         self.sqlite = sqlite
         self.pipeline = pipeline
         self._pb = metadata_store_pb2
-        with explained(sqlite):
-            self._store = open_store(sqlite)
+        self._store = open_store(sqlite)
 
     @cached_property
     def pipelines(self) -> tuple[str, ...]:
@@ -72,11 +71,10 @@ class Reader:
     def executions_of_runs(self, runs: Sequence[RunRecord]) -> dict[str, list[Execution]]:
         """Return the executions of several runs, by the run's id."""
         with explained(self.sqlite):
-            found = [one for run in runs for one in self._store.get_executions_by_context(run.context)]
-            by_run: dict[str, list[Execution]] = {run.id: [] for run in runs}
-            for execution in self._records(found):
-                by_run[execution.origin.run].append(execution)
-            return by_run
+            found = {run.id: self._store.get_executions_by_context(run.context) for run in runs}
+            records = {one.id: one for one in self._records([one for each in found.values() for one in each])}
+        ids = {run: sorted(one.id for one in each if one.id in records) for run, each in found.items()}
+        return {run: [records[key] for key in keys] for run, keys in ids.items()}
 
     def newest_of_step(self, step: str, limit: int, states: Sequence[str] = ("COMPLETE", "CACHED")) -> list[Execution]:
         """Return the newest executions of a step in any run, the newest first."""
@@ -171,8 +169,11 @@ class Reader:
 
     def _links(self, ids: Sequence[int]) -> dict[int, tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]]:
         links: dict[int, tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]] = {key: ({}, {}) for key in ids}
+        sides = {self._pb.Event.INPUT: 0, self._pb.Event.OUTPUT: 1}
         for event in self._store.get_events_by_execution_ids(ids) if ids else ():
-            side = links[event.execution_id][0 if event.type == self._pb.Event.INPUT else 1]
+            if event.type not in sides:
+                continue
+            side = links[event.execution_id][sides[event.type]]
             key = event.path.steps[0].key if event.path.steps else ""
             side[key] = (*side.get(key, ()), event.artifact_id)
         return links

@@ -66,11 +66,7 @@ PROPERTIES: tuple[Property, ...] = (
         (CODE, "JSON", "step → module of the project → SHA-256 of its content"),
         (COMMIT, "text", "commit of the project"),
         (DIRTY, "count", "1: files that git knows differed from it"),
-        (
-            "penstock_version",
-            "text",
-            "likewise `python_version`, `tfx_version`, `tensorflow_version`, `keras_version`, …",
-        ),
+        ("penstock_version", "text", "likewise `python_version`, `tfx_version`, `tensorflow_version` and others"),
     ),
     *_of(
         "execution",
@@ -108,15 +104,12 @@ PROPERTIES: tuple[Property, ...] = (
     *_of(
         "TFLiteModel",
         "TFLiteConverter",
-        ("mode", "text", "quantization mode"),
+        ("mode", "text", "quantization mode; `signatures`"),
         ("digest", "text", "SHA-256 of the flatbuffer; `size_bytes`"),
         ("blessed", "count", "0 or 1; `reason`"),
         ("metric_value", "number", "of `metric`; `baseline_value`, `drop`"),
-        (
-            "latency_p50_us",
-            "number",
-            "median of one call, microseconds; `latency_ratio`, `arena_bytes`, `max_abs_error`, …",
-        ),
+        ("latency_p50_us", "number", "median of one call, microseconds; `latency_ratio`, `arena_bytes`"),
+        ("max_abs_error", "number", "of the outputs; `mean_abs_error`, `class_flips`"),
     ),
     *_of(
         "PushedModel",

@@ -10,7 +10,7 @@ from typing import TypeVar
 from penstock.closest import did_you_mean
 from penstock.errors import ConfigError
 from penstock.metadata.reader import Reader
-from penstock.pipelines.config.marks import shown_path
+from penstock.paths import shown_path
 
 STORE_NAME = "metadata.sqlite"
 PATTERNS = (STORE_NAME, f"*/{STORE_NAME}", f"*/*/{STORE_NAME}")
@@ -120,6 +120,13 @@ def _at(place: Path) -> Iterator[Place]:
         from penstock.pipelines.config import load
 
         loaded = load(place)
+        if "://" in loaded.sqlite:
+            raise ConfigError(
+                "the metadata store of this pipeline is not on this machine",
+                where=shown_path(place),
+                received=loaded.sqlite,
+                expected="a SQLite file, such as metadata: {sqlite: runs/metadata.sqlite}",
+            )
         yield Place(Path(loaded.sqlite), loaded.config.pipeline)
     elif place.is_dir():
         yield from (Place(file) for pattern in PATTERNS for file in sorted(place.absolute().glob(pattern)))

@@ -74,7 +74,7 @@ def why(loaded: Loaded, step: str) -> Explanation:
 def _upstream(graph: Graph, step: str) -> set[str]:
     """Return a step and all that must finish before it."""
     wanted = {step}
-    for name in reversed(graph.steps):
+    for name in reversed(list(graph.steps)):
         if name in wanted:
             wanted |= graph.steps[name].upstream
     return wanted
@@ -112,13 +112,13 @@ class _Explainer:
         maker = self._maker(taken.all_outputs() if taken is not None and taken.id == info.execution_id else ())
         if maker is None:
             return Explanation(step.name, step.type.name, cached=True, reason="an earlier result fits")
-        same = ", ".join(sorted({*maker.inputs})) or "no inputs"
-        code = ", and code" if step.functions else ""
+        same = [f"inputs ({', '.join(sorted(maker.inputs))})"] if maker.inputs else []
+        same += ["parameters", "code"] if step.functions else ["parameters"]
         return Explanation(
             step.name,
             step.type.name,
             cached=True,
-            reason=f"the same inputs ({same}), parameters{code} as then",
+            reason=f"the same {_listed(same)} as in run {maker.origin.run}",
             run=maker.origin.run,
             execution=maker.id,
         )
@@ -160,6 +160,10 @@ class _Explainer:
 
 
 _UNKNOWN = "nothing that is recorded changed; its component may have, or the artifacts of its inputs"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
 def _is_gone(artifact: Artifact) -> bool:

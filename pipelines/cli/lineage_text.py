@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from penstock.metadata.lineage import Lineage
 from penstock.metadata.records import Artifact, Execution
-from penstock.pipelines.config.marks import shown_path
+from penstock.paths import shown_path
 
 if TYPE_CHECKING:
     from rich.tree import Tree

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from penstock.metadata.evaluations import OVERALL
+
 if TYPE_CHECKING:
     from penstock.pipelines.models.find import Model
-    from penstock.pipelines.models.show import ModelFacts, Story
+    from penstock.pipelines.models.show import ModelFacts
+    from penstock.pipelines.models.story import Story
 
 _SHORT = 60
 """Characters of a parameter's value that a terminal shows."""
@@ -72,20 +75,49 @@ def _tell(story: Story | None, version: int) -> None:
     if story is None:
         typer.echo(f"  No metadata store knows version {version}: --in FILE names its pipeline.")
         return
+    verdict = {None: "", True: "  blessed", False: "  not blessed"}[story.blessed]
     lines: dict[str, Any] = {
         "pushed": f"{story.reason}, by {story.pipeline} in run {story.run}",
+        "trained": f"in run {story.trained_in}" if story.trained_in else "not known",
         "commit": story.commit or "not known",
+        "file": f"{story.config_file}, digest {story.config_digest[:12]}" if story.config_digest else "not recorded",
         "data": "; ".join(f"{origin}  {identity}" for origin, identity in story.data.items()) or "not known",
+        "rows": "; ".join(_rows(story)) or "not recorded",
+        "hparams": ", ".join(f"{key}={value}" for key, value in story.hparams.items()) or "none",
+        "strategy": ", ".join(f"{key} {value}" for key, value in story.strategy.items()) or "not known",
         "training": _figures(story.training),
-        "evaluated": _figures(story.evaluation) + {None: "", True: "  blessed", False: "  not blessed"}[story.blessed],
+        "evaluated": _figures(story.evaluation) + verdict,
+        "slices": _slices(story),
+        "judged": story.blessing_reason,
+        "libraries": ", ".join(f"{name} {version}" for name, version in story.versions.items()) or "not known",
         "config": ", ".join(f"{key}={value}" for key, value in story.parameters.items() if _is_short(value)),
+        "pushes": "; ".join(story.pushes),
         "labels": "; ".join(story.labels) or "no promotion or rollback recorded",
         "tflite": "; ".join(map(str, story.conversions)) or "not converted",
         "predicted": ", ".join(story.predictions) or "nothing that the store knows of",
         "store": story.store,
     }
     for title, text in lines.items():
-        typer.echo(f"  {title:<9} {text}")
+        if text:
+            typer.echo(f"  {title:<9} {text}")
+
+
+def _rows(story: Story) -> Iterator[str]:
+    for split, count in story.rows.items():
+        fingerprint = story.fingerprints.get(split)
+        yield f"{split} {count:,}{f' (content {fingerprint})' if fingerprint else ''}"
+
+
+def _slices(story: Story) -> str:
+    """Return how many slices there are, and between which values of the first metric."""
+    slices = {name: values for name, values in story.slices.items() if name != OVERALL}
+    names = [name for name in story.evaluation if not name.endswith("example_count")]
+    known = {name: values[names[0]] for name, values in slices.items() if names and names[0] in values}
+    if not known:
+        return f"{len(slices)}" if slices else ""
+    ordered = sorted(known, key=lambda name: known[name])
+    ends = " to ".join(f"{known[name]:.4g} ({name})" for name in dict.fromkeys((ordered[0], ordered[-1])))
+    return f"{len(slices)}, {names[0]} {ends}"
 
 
 def _is_short(value: object) -> bool:

@@ -13,8 +13,8 @@ from penstock.metadata.diff import Difference, RunDiff
 from penstock.metadata.evaluations import metrics_by_slice
 from penstock.metadata.records import Artifact, Value
 from penstock.metadata.runs import Run, RunLine, Step
+from penstock.paths import shown_path
 from penstock.pipelines.cli.tables import duration, moment, plain_table, print_table
-from penstock.pipelines.config.marks import shown_path
 
 _SHORT = 60
 """Characters of a property's value that a terminal shows; all of it is for --json."""
@@ -40,7 +40,7 @@ def show_list(lines: Sequence[RunLine]) -> None:
             duration(line.seconds),
             ", ".join(f"{count} {state}" for state, count in line.steps.items()),
             line.version,
-            "" if line.value is None else f"{line.metric} {line.value:.4g}",
+            "" if line.value is None else f"{line.value:.4g} {line.metric}",
         )
         for line in lines
     ]
@@ -126,10 +126,10 @@ def _artifact(artifact: Artifact) -> str:
     return f"{artifact.type} {artifact.id}  {place}"
 
 
+_PRIVATE = ("__", "penstock_owner", "penstock_node", "penstock_step", vocabulary.END_REASON)
 _EMPTY = frozenset({"", "{}", "[]", "null"})
-_NOT_SHOWN = frozenset(
-    {*vocabulary.FINDINGS, "is_external", "tfx_version", "current_model", "current_model_id", "span"}
-)
+_TFX_OWN = ("is_external", "tfx_version", "current_model", "current_model_id", "span")
+_NOT_SHOWN = frozenset({*vocabulary.FINDINGS, *_TFX_OWN})
 
 
 def _listed(properties: Mapping[str, Value]) -> str:
@@ -138,8 +138,8 @@ def _listed(properties: Mapping[str, Value]) -> str:
     for name, value in properties.items():
         if name == vocabulary.CONFIG:
             flat |= _config(str(value))
-        elif name not in _NOT_SHOWN and not name.startswith(("__", "penstock_owner", "penstock_step")):
-            flat[name] = value[:_DIGEST] if name in (vocabulary.USER_CODE, "digest") else value
+        elif name not in _NOT_SHOWN and not name.startswith(_PRIVATE):
+            flat[name] = str(value)[:_DIGEST] if name in (vocabulary.USER_CODE, "digest") else value
     texts = {name: _text(value) for name, value in flat.items() if value is not None}
     return ", ".join(f"{name}={text}" for name, text in texts.items() if len(text) < _SHORT and text not in _EMPTY)
 

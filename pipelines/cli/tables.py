@@ -8,8 +8,8 @@ from datetime import datetime
 
 import typer
 
-_FOLDED = frozenset({"steps", "metric", "from"})
-"""Columns that give way on a narrow terminal."""
+_FOLDED = "metric"
+"""The column that gives way on a narrow terminal."""
 _SECONDS = ((3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
@@ -62,8 +62,7 @@ def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
-        folds = name in _FOLDED
-        table.add_column(name, justify="right" if name in right else "left", no_wrap=not folds, overflow="fold")
+        table.add_column(name, justify="right" if name in right else "left", no_wrap=name != _FOLDED)
     for row in rows:
         table.add_row(*map(escape, row))
     Console().print(table)

@@ -51,14 +51,22 @@ def why(
 
 def explained(found: Explanation, indent: str = "") -> list[str]:
     """Return an explanation as lines, those of the steps before it below it."""
-    verdict = "is cached" if found.cached else "would run"
-    since = f" {'from' if found.cached else 'since'} run {found.run}" if found.run else ""
-    head = f"{indent}{found.step} ({found.component}) {verdict}:{since + ':' if since else ''} {found.reason}"
-    lines = [head, *(f"{indent}  {line}" for line in _table(found))]
-    lines += [f"{indent}  gone     {uri}" for uri in found.gone]
+    lines = [f"{indent}{found.step} ({found.component}) {_verdict(found)}"]
+    lines += (f"{indent}  {line}" for line in _table(found))
+    lines += (f"{indent}  gone  {uri}" for uri in found.gone)
     for other in found.because:
         lines += explained(other, f"{indent}  ")
     return lines
+
+
+def _verdict(found: Explanation) -> str:
+    if found.cached:
+        return f"is cached: {found.reason}"
+    if found.changes:
+        return f"would run: changed since run {found.run}"
+    if found.gone:
+        return f"would run: what it gave in run {found.run} is no longer there"
+    return f"would run: {found.reason}{f', since run {found.run}' if found.run else ''}"
 
 
 def _table(found: Explanation) -> list[str]:

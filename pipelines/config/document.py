@@ -85,7 +85,7 @@ class Document:
         """Return the data; in the place of what comes from the environment, which may be secret, a note."""
         data = copy.deepcopy(self.data)
         for path, names in self._origins.items():
-            owner = data
+            owner: Any = data
             for part in path[:-1]:
                 owner = owner[part]
             owner[path[-1]] = _from(names)

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+
+from penstock.paths import shown_path
+
+__all__ = ["Mark", "Source", "argument_source", "shown_path"]
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _ARGUMENT = "--set "
 _SHOWN_COLUMNS = 110
 _LEAD_COLUMNS = 40
-
-
-def shown_path(file: str | Path) -> str:
-    """Return ``file`` relative to the working directory when it lies inside it, else absolute; on one line."""
-    text = str(file)
-    path = Path(os.path.abspath(text if text.isprintable() else repr(text)[1:-1]))  # noqa: PTH100 - `Path.absolute` keeps `..`
-    cwd = Path.cwd()
-    return str(path.relative_to(cwd)) if path.is_relative_to(cwd) and path != cwd else str(path)
 
 
 @dataclass(frozen=True)

@@ -2,64 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from penstock.components.pusher.flatbuffers import modes_of
 from penstock.errors import ArtifactError, PenstockError
-from penstock.metadata.label_changes import label_changes
-from penstock.metadata.provenance import Made, Provenance, provenance
-from penstock.pipelines.models.conversions import Converted, conversions
-from penstock.pipelines.models.evaluation import overall_metrics
 from penstock.pipelines.models.find import Model
-from penstock.pipelines.models.tracking import digest_of, tracked
+from penstock.pipelines.models.story import Story, story_of
+from penstock.pipelines.models.tracking import digest_of
 from penstock.serving.client import Client
 from penstock.serving.errors import Code, ServingError
 from penstock.serving.manifest import verify
 from penstock.serving.models.state import State
 from penstock.serving.running import running_server
 
-_PREDICTIONS = frozenset({"InferenceResult", "Predictions"})
 _SERVER_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Story:
-    """Where a version comes from, as far as a metadata store knows.
-
-    Attributes:
-        store: The store.
-        pipeline: The pipeline that pushed it.
-        run: The run that pushed it.
-        reason: Why it was pushed.
-        commit: Commit of the project's code; ``+`` behind it where files differed from it.
-        data: URI → what identifies the data that was read from outside.
-        parameters: The training's parameters.
-        training: Metrics of the training.
-        evaluation: Metrics of the Evaluator, over all rows.
-        blessed: The Evaluator's verdict, None where there is none.
-        conversions: The flatbuffers that were made of the model, the last of each mode.
-        predictions: URIs of the predictions that the model made.
-        labels: Changes of labels to this version, and away from it, that were recorded.
-    """
-
-    store: Path
-    pipeline: str
-    run: str
-    reason: str
-    commit: str | None
-    data: Mapping[str, str]
-    parameters: Mapping[str, Any]
-    training: Mapping[str, float]
-    evaluation: Mapping[str, float]
-    blessed: bool | None
-    conversions: tuple[Converted, ...]
-    predictions: tuple[str, ...]
-    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -140,7 +99,7 @@ def describe(model: Model, version: int | None = None) -> ModelFacts:
                 asked_for=number in served,
                 state=states.get(number),
                 modes=modes_of(path) if model.flatbuffers else (),
-                story=_story(model, number) if version is not None else None,
+                story=story_of(model, number) if version is not None else None,
             )
             for number, path in chosen.items()
         ),
@@ -192,73 +151,3 @@ def _states(grpc: str, name: str) -> dict[int, str]:
             if error.code != Code.NOT_FOUND:
                 raise
             return {}
-
-
-def _story(model: Model, version: int) -> Story | None:
-    place = tracked(model, version)
-    return _told(provenance(place.sqlite, place.artifact), model.name, version) if place is not None else None
-
-
-def _told(known: Provenance, name: str, version: int) -> Story:
-    facts = known.model.artifact.properties if known.model else {}
-    moves = [move for move in label_changes(known.sqlite, name) if version in (move.before, move.after)]
-    blessings = [made.artifact.properties.get("blessed") for made in known.findings if _is(made, "ModelBlessing")]
-    return Story(
-        store=known.sqlite,
-        pipeline=known.pipeline,
-        run=known.pushed.run,
-        reason=str(known.pushed.artifact.properties.get("reason", "")),
-        commit=f"{facts['commit']}{'+' if facts.get('dirty') else ''}" if "commit" in facts else None,
-        data={_origin(made): _identity(made) for made in known.data},
-        parameters=_parameters(known.model),
-        training={key: float(value) for key, value in sorted(facts.items()) if _is_metric(key, value)},
-        evaluation=_evaluation(known),
-        blessed=None if not blessings or blessings[-1] is None else blessings[-1] == 1,
-        conversions=conversions(known),
-        predictions=tuple(made.artifact.uri for made in known.findings if made.artifact.type in _PREDICTIONS),
-        labels=tuple(
-            f"{_when(move.time)} {move.kind} {move.label}: {move.before or 'new'} → {move.after}"
-            + (f" failed: {move.error.splitlines()[0]}" if move.error else "")
-            for move in moves
-        ),
-    )
-
-
-def _when(milliseconds: int) -> str:
-    return f"{datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def _is(made: Made, kind: str) -> bool:
-    return made.artifact.type == kind
-
-
-def _origin(made: Made) -> str:
-    return str(made.parameters.get("input_base", made.artifact.uri))
-
-
-def _identity(made: Made) -> str:
-    fingerprint = made.artifact.properties.get("input_fingerprint")
-    return str(fingerprint).replace("\n", "; ") if fingerprint else f"artifact {made.artifact.id}"
-
-
-def _parameters(model: Made | None) -> Mapping[str, Any]:
-    """Return a training's parameters: our Trainer's as one JSON object, another's as they are."""
-    parameters = dict(model.parameters) if model else {}
-    try:
-        config = json.loads(str(parameters.get("config", "")))
-    except ValueError:
-        return parameters
-    return config if isinstance(config, dict) else parameters
-
-
-def _is_metric(name: str, value: object) -> bool:
-    """Whether a property of a model is a metric: its other properties with a point are these two."""
-    return isinstance(value, float) and name not in ("wall_seconds", "examples_per_second")
-
-
-def _evaluation(known: Provenance) -> dict[str, float]:
-    metrics: dict[str, float] = {}
-    for made in known.findings:
-        if _is(made, "ModelEvaluation"):
-            metrics.update(overall_metrics(Path(made.artifact.uri)))
-    return metrics

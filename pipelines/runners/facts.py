@@ -19,8 +19,8 @@ from typing import Any
 from penstock.errors import ArtifactError
 from penstock.metadata import vocabulary
 from penstock.metadata.records import artifact_record
+from penstock.paths import shown_path
 from penstock.pipelines.config import Loaded
-from penstock.pipelines.config.marks import shown_path
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.static_import import module_digests
 from penstock.version import __version__

@@ -91,6 +91,41 @@ def test_the_plan_says_what_a_change_means(first, options):
     assert planned["pusher"] == (False, "evaluator and trainer would run")
 
 
+def test_a_run_is_told_with_all_that_it_is_made_of(first, digits):
+    where = ["--in", str(digits / "root")]
+    found = json.loads(penstock("runs", "show", first["run"], *where, "--json").stdout)
+    steps = {step["name"]: step for step in found["steps"]}
+    assert (list(steps), found["state"]) == (STEPS, "complete")
+    assert steps["evaluator"]["properties"]["reason"] == "every threshold is met"
+    metrics = json.loads(steps["evaluator"]["properties"]["metrics"])
+    (evaluation,) = first["summary"]["evaluations"]
+    assert metrics == evaluation["metrics"]
+    facts = steps["trainer"]["outputs"]["model"][0]["properties"]
+    assert (facts["train_rows"], facts["eval_rows"], len(facts["train_fingerprint"])) == (1437, 360, 16)
+    assert json.loads(found["facts"]["config"])["steps"]["trainer"]["component"] == "Trainer"
+    (line,) = [
+        one for one in json.loads(penstock("runs", "list", *where, "--json").stdout) if one["id"] == first["run"]
+    ]
+    assert (line["version"], line["metric"]) == ("digits/1", "sparse_categorical_accuracy")
+
+
+def test_what_made_the_pushed_version(first, digits):
+    found = json.loads(penstock("lineage", "digits/1", "--in", str(digits / "root"), "--format", "json").stdout)
+    steps = {one["id"]: one["origin"]["step"] for one in found["executions"]}
+    assert {steps[key] for key in found["up"]} == set(STEPS[:8]) - {"validator"}
+    assert {steps[key] for key in found["down"]} >= {"evaluator", "predictions"}
+
+
+def test_why(first, options):
+    again = penstock("why", "configs/digits.yaml", "evaluator", *options)
+    assert "evaluator (Evaluator) is cached: the same inputs (examples, model, schema) and parameters" in again.stdout
+    assert first["run"] in again.stdout
+    other = penstock("why", "configs/digits.yaml", "pusher", *options, "--set", "vars.epochs=1", "--json")
+    (root,) = json.loads(other.stdout)["because"]
+    assert (root["step"], root["run"] != "") == ("trainer", True)
+    assert root["changes"] == [{"kind": "parameter", "name": "epochs", "before": 5, "after": 1}]
+
+
 def test_from_a_step_on_reuses_what_comes_before_and_a_missed_threshold_pushes_nothing(first, options, digits):
     report = run("configs/digits.yaml", *options, "--from", "evaluator", "--set", "vars.accuracy=0.9999")
     before = dict.fromkeys(STEPS[:6], "reused")

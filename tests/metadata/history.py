@@ -1,4 +1,4 @@
-"""A metadata store and the files beside it, as runs of a pipeline leave them."""
+"""Writes a metadata store run by run, as TFX's launcher and our runner do."""
 
 from __future__ import annotations
 
@@ -9,141 +9,112 @@ from typing import Any
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-Outputs = Mapping[str, tuple[str, Mapping[str, Any]]]
-"""Output name → type and properties of the artifact."""
+_FIELDS = {str: "string_value", int: "int_value", float: "double_value"}
 
 
 class History:
-    """Writes what TFX's launcher writes.
+    """A store to which runs are added; executions and artifacts get ids from 1 on."""
 
-    Args:
-        root: The pipeline's root, in which ``metadata.sqlite`` and the artifacts' folders are made.
-        pipeline: The pipeline's name.
-    """
-
-    def __init__(self, root: Path, pipeline: str = "digits") -> None:
-        root.mkdir(parents=True, exist_ok=True)
-        self.root = root
-        self.pipeline = pipeline
-        self.sqlite = root / "metadata.sqlite"
+    def __init__(self, file: Path, pipeline: str = "digits") -> None:
         config = pb.ConnectionConfig()
-        config.sqlite.filename_uri = str(self.sqlite)
+        config.sqlite.filename_uri = str(file)
         config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        self.file = file
+        self.pipeline = pipeline
         self.store = metadata_store.MetadataStore(config)
 
-    def run(self, run: str, **facts: Any) -> None:
-        """Write what the runner records of a run."""
-        context = self._context("pipeline_run", run)
-        _set(context.custom_properties, {"pipeline": self.pipeline, **facts})
+    def begin(self, run: str, **facts: Any) -> None:
+        """Record a run's facts, as the runner does before its first step."""
+        context = pb.Context(type_id=self._context_type("pipeline_run"), name=run)
+        _set(context, facts)
         self.store.put_contexts([context])
 
     def step(
         self,
         run: str,
         step: str,
-        outputs: Outputs | None = None,
+        outputs: Mapping[str, Any] | None = None,
         inputs: Mapping[str, Sequence[int]] | None = None,
-        *,
         state: str = "COMPLETE",
-        component: str = "",
-        **parameters: Any,
+        component: str = "tfx.components.x.component.Some",
+        **properties: Any,
     ) -> list[int]:
-        """Write an execution; return the ids of what it made. Each output's folder holds a file of 100 bytes."""
-        execution = self._execution(step, state, component, parameters)
-        made = []
-        for key, (kind, properties) in (outputs or {}).items():
-            folder = self.root / step / key / str(execution.id)
-            folder.mkdir(parents=True)
-            (folder / "data").write_bytes(bytes(100))
-            artifact = pb.Artifact(
-                type_id=self.store.put_artifact_type(pb.ArtifactType(name=kind)),
-                uri=str(folder),
-                state=pb.Artifact.LIVE,
-            )
-            _set(artifact.custom_properties, properties)
-            made.append((key, artifact))
-        return self._publish(execution, run, step, made, inputs or {})
+        """Write one execution; an output is an id, or its type and properties. Returns the ids of the outputs."""
+        kind = self.store.put_execution_type(pb.ExecutionType(name=component))
+        execution = pb.Execution(type_id=kind, last_known_state=pb.Execution.State.Value(state))
+        _set(execution, properties)
+        links: list[tuple[Any, Any]] = []
+        for key, ids in (inputs or {}).items():
+            links += [(found, event(pb.Event.INPUT, key)) for found in self.store.get_artifacts_by_id(ids)]
+        for key, output in (outputs or {}).items():
+            links.append((self._output(run, step, key, output), event(pb.Event.OUTPUT, key)))
+        names = {"pipeline": self.pipeline, "pipeline_run": run, "node": f"{self.pipeline}.{step}"}
+        contexts = [pb.Context(type_id=self._context_type(one), name=name) for one, name in names.items()]
+        _, ids, _ = self.store.put_execution(execution, links, contexts, reuse_context_if_already_exist=True)
+        return [int(one) for one in ids[-len(outputs) :]] if outputs else []
 
-    def cached(self, run: str, step: str, outputs: Mapping[str, Sequence[int]]) -> None:
-        """Write an execution that took its outputs from the cache."""
-        execution = self._execution(step, "CACHED", "", {})
-        found = [(key, one) for key, ids in outputs.items() for one in self.store.get_artifacts_by_id(ids)]
-        self._publish(execution, run, step, found, {})
+    def _output(self, run: str, step: str, key: str, output: Any) -> Any:
+        if isinstance(output, int):
+            (known,) = self.store.get_artifacts_by_id([output])
+            return known
+        name, properties = output
+        kind = self.store.put_artifact_type(pb.ArtifactType(name=name))
+        uri = properties.pop("uri", f"/{self.pipeline}/{step}/{key}/{run}")
+        artifact = pb.Artifact(type_id=kind, uri=uri, state=pb.Artifact.LIVE)
+        _set(artifact, properties)
+        return artifact
 
-    def states(self) -> dict[int, str]:
-        """Return artifact → state."""
-        return {one.id: pb.Artifact.State.Name(one.state) for one in self.store.get_artifacts()}
-
-    def _execution(self, step: str, state: str, component: str, parameters: Mapping[str, Any]) -> Any:
-        execution = pb.Execution(
-            type_id=self.store.put_execution_type(pb.ExecutionType(name=component or f"tfx.{step}")),
-            last_known_state=pb.Execution.State.Value(state),
-        )
-        _set(execution.custom_properties, parameters)
-        (key,) = self.store.put_executions([execution])
-        (written,) = self.store.get_executions_by_id([key])
-        return written
-
-    def _publish(
-        self,
-        execution: Any,
-        run: str,
-        step: str,
-        outputs: Sequence[tuple[str, Any]],
-        inputs: Mapping[str, Sequence[int]],
-    ) -> list[int]:
-        used = [
-            (artifact, _event(pb.Event.INPUT, key, place))
-            for key, ids in inputs.items()
-            for place, artifact in enumerate(self.store.get_artifacts_by_id(ids))
-        ]
-        made = [(artifact, _event(pb.Event.OUTPUT, key, 0)) for key, artifact in outputs]
-        names = (("pipeline", self.pipeline), ("pipeline_run", run), ("node", f"{self.pipeline}.{step}"))
-        contexts = [self._context(kind, name) for kind, name in names]
-        _, ids, _ = self.store.put_execution(execution, [*used, *made], contexts, reuse_context_if_already_exist=True)
-        return [int(key) for key in ids[len(used) :]]
-
-    def _context(self, kind: str, name: str) -> Any:
-        known = self.store.get_context_by_type_and_name(kind, name)
-        return known or pb.Context(type_id=self.store.put_context_type(pb.ContextType(name=kind)), name=name)
+    def _context_type(self, name: str) -> int:
+        return int(self.store.put_context_type(pb.ContextType(name=name)))
 
 
-def whole_run(history: History, run: str, version: int = 0, **facts: Any) -> dict[str, int]:
-    """Write a run of a small pipeline, of which it pushed a version if that is not 0; return output → id."""
-    history.run(run, **facts)
-    (examples,) = history.step(run, "examples", {"examples": ("Examples", {"input_fingerprint": "split:train,sum:7"})})
-    (statistics,) = history.step(run, "statistics", {"statistics": ("ExampleStatistics", {})}, {"examples": [examples]})
-    (schema,) = history.step(run, "schema", {"schema": ("Schema", {})}, {"statistics": [statistics]})
-    model, model_run = history.step(
-        run,
-        "trainer",
-        {"model": ("Model", {"val_accuracy": 0.75, "commit": "abc"}), "model_run": ("ModelRun", {})},
-        {"examples": [examples], "schema": [schema]},
-    )
-    (scores,) = history.step(
-        run, "scores", {"predictions": ("InferenceResult", {"scored": 1, "rows": 9})}, {"model": [model]}
-    )
-    ids = {
-        "examples": examples, "statistics": statistics, "schema": schema, "model": model, "model_run": model_run,
-        "scores": scores,
-    }  # fmt: skip
-    if version:
-        place = history.root / "serving" / "digits" / str(version)
-        place.mkdir(parents=True, exist_ok=True)
-        told = {"pushed": 1, "model_name": "digits", "pushed_version": str(version), "pushed_destination": str(place)}
-        told |= {"digest": f"{version:064x}", "reason": "blessed", "labels": f'{{"stable": {version}}}'}
-        (ids["pushed"],) = history.step(run, "pusher", {"pushed_model": ("PushedModel", told)}, {"model": [model]})
-    return ids
+def event(kind: int, key: str) -> Any:
+    made = pb.Event(type=kind)
+    made.path.steps.add().key = key
+    made.path.steps.add().index = 0
+    return made
 
 
-def _set(properties: Any, values: Mapping[str, Any]) -> None:
+def _set(owner: Any, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
-        field = {str: "string_value", int: "int_value", float: "double_value"}[type(value)]
-        setattr(properties[name], field, value)
+        setattr(owner.custom_properties[name], _FIELDS[type(value)], value)
 
 
-def _event(kind: int, key: str, index: int) -> Any:
-    event = pb.Event(type=kind)
-    event.path.steps.add().key = key
-    event.path.steps.add().index = index
-    return event
+METRICS = '{"overall": {"example_count": 360, "accuracy": 0.96}, "label=8": {"example_count": 36, "accuracy": 0.83}}'
+
+
+def two_runs(file: Path) -> History:
+    """A run of data → model → evaluation → push, and one with another number of epochs whose data is cached."""
+    history = History(file)
+    first = {"config_digest": "c1", "config": '{"vars": {"epochs": 5}}', "commit": "a" * 40, "dirty": 0}
+    first |= {
+        "tfx_version": "1.21.0",
+        "code": '{"trainer": {"model": "m1"}}',
+        "steps": '["examples", "trainer", "evaluator", "pusher"]',
+    }
+    history.begin("run-1", pipeline="digits", **first)
+    data = {"input_fingerprint": "split:train,num_files:2,total_bytes:7"}
+    (examples,) = history.step("run-1", "examples", {"examples": ("Examples", data)}, input_base="/data")
+    _train(history, "run-1", examples, 1, epochs=5, accuracy=0.96)
+    second = first | {"config_digest": "c2", "config": '{"vars": {"epochs": 8}}', "tfx_version": "1.22.0", "dirty": 1}
+    history.begin("run-2", pipeline="digits", **(second | {"code": '{"trainer": {"model": "m2"}}'}))
+    history.step("run-2", "examples", {"examples": examples}, state="CACHED", input_base="/data")
+    _train(history, "run-2", examples, 2, epochs=8, accuracy=0.97)
+    return history
+
+
+def _train(history: History, run: str, examples: int, version: int, *, epochs: int, accuracy: float) -> None:
+    config = f'{{"epochs": {epochs}, "hparams": {{"units": 64}}}}'
+    facts = {"val_accuracy": accuracy, "train_rows": 1437, "wall_seconds": 2.5}
+    trainer = "penstock.components.trainer.component.Trainer"
+    (model,) = history.step(
+        run, "trainer", {"model": ("Model", facts)}, {"examples": [examples]}, component=trainer, config=config
+    )
+    evaluator = "tfx.components.evaluator.component.Evaluator"
+    outputs = {"evaluation": ("ModelEvaluation", {}), "blessing": ("ModelBlessing", {"blessed": 1})}
+    inputs = {"model": [model], "examples": [examples]}
+    found = {"metrics": METRICS.replace("0.96", str(accuracy)), "reason": "every threshold is met"}
+    _, blessing = history.step(run, "evaluator", outputs, inputs, component=evaluator, **found)
+    told = {"pushed": 1, "model_name": "digits", "pushed_version": str(version), "pushed_destination": f"/s/{version}"}
+    inputs = {"model": [model], "model_blessing": [blessing]}
+    history.step(run, "pusher", {"pushed_model": ("PushedModel", told)}, inputs)

@@ -8,7 +8,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 from benchmarks.metadata_store import seed
 from penstock.metadata.export import _value, export
 from penstock.metadata.scan import Scan
-from tests.metadata.history import History, whole_run
+from tests.metadata.run_files import History, whole_run
 
 
 @pytest.fixture

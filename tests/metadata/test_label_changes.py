@@ -52,5 +52,5 @@ def test_a_store_that_is_not_there(tmp_path):
 
 def test_a_file_that_is_no_store(tmp_path):
     (tmp_path / "x.sqlite").write_text("no database")
-    with pytest.raises(EnvironmentProblem, match="the metadata store cannot be used"):
+    with pytest.raises(EnvironmentProblem, match="the file is no metadata store, or a damaged one"):
         label_changes(tmp_path / "x.sqlite", "digits")

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from penstock.errors import PenstockError
 from penstock.pipelines.cli.app import app
-from tests.metadata.history import History, whole_run
+from tests.metadata.run_files import History, whole_run
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from penstock.pipelines.config import load
 from penstock.pipelines.garbage import NOT_OURS, look, remove
 from penstock.pipelines.resolve import resolve
 from penstock.pipelines.runners.lock import hold
-from tests.metadata.history import History, whole_run
+from tests.metadata.run_files import History, whole_run
 
 
 class Place:

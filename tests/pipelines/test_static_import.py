@@ -1,11 +1,12 @@
 """Import paths are followed without importing anything, and user code is hashed with what it imports."""
 
+import hashlib
 import sys
 
 import pytest
 
 from penstock.errors import ConfigError
-from penstock.pipelines.static_import import digest, locate, module_file
+from penstock.pipelines.static_import import digest, locate, module_digests, module_file
 
 
 @pytest.fixture
@@ -69,7 +70,17 @@ def test_the_digest_ignores_neighbours(code):
     assert digest(["pkg.model.build"], code.folder) == before
 
 
+def test_the_digest_is_made_of_its_modules(code):
+    before = module_digests(["pkg.model.build"], code.folder)
+    assert list(before) == sorted(before)
+    assert before["pkg.model"] == hashlib.sha256((code.folder / "pkg/model.py").read_bytes()).hexdigest()
+    code.write("pkg/layers.py", "WIDTH = 4\n")
+    after = module_digests(["pkg.model.build"], code.folder)
+    assert [name for name in before if before[name] != after[name]] == ["pkg.layers"]
+
+
 def test_installed_code_is_not_the_users(code):
+    assert module_digests(["json.loads"], code.folder) == {}
     assert digest(["json.loads"], code.folder) == ""
 
 

@@ -20,6 +20,7 @@ from penstock.components.trainer.report import (
     Course,
     SourceState,
     Speed,
+    SplitFacts,
     TrainingReport,
     library_versions,
     properties,
@@ -158,6 +159,12 @@ def test_properties_of_the_model() -> None:
         "loss": 0.25,
         "accuracy": 0.5,
     }
+
+
+def test_the_rows_of_the_splits_are_properties() -> None:
+    found = properties(report(data={"train": SplitFacts(1437, "94"), "eval": SplitFacts(360, "f5")}))
+    names = ("train_rows", "train_fingerprint", "eval_rows", "eval_fingerprint")
+    assert [found[name] for name in names] == [1437, "94", 360, "f5"]
 
 
 def test_what_there_is_not_is_no_property() -> None:

@@ -99,6 +99,17 @@ def test_problems_hide_text_that_holds_it(document: Document) -> None:
     assert problem.message == f"no host at {hidden}, nor {hidden}"
 
 
+def test_what_may_be_shared_holds_nothing_from_the_environment(project: Project) -> None:
+    text = TEXT.replace("epochs: 5", "epochs: 5, list: [1, '${vars.again}']") + "vars: {again: '${env.TOKEN}'}\n"
+    document = project.load(text, environ={"TOKEN": "hunter2"}).document
+    shared = document.shareable()
+    assert "hunter2" not in str(shared)
+    hidden = "(from the environment variable TOKEN)"
+    given = shared["steps"]["trainer"]["with"]
+    assert given == {"epochs": 5, "list": [1, hidden], "token": hidden, "url": hidden}
+    assert document.data["steps"]["trainer"]["with"]["token"] == "hunter2"
+
+
 def test_problems_elsewhere_stay_as_they_are(document: Document) -> None:
     assert document.problem((*WITH, "epochs"), "not hunter2").message == "not hunter2"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from tests.metadata.history import History
+from tests.metadata.run_files import History
 
 HOSTILE = "<script>alert('&\"x')</script>"
 REPORT: dict[str, Any] = {

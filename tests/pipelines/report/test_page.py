@@ -11,7 +11,7 @@ from penstock.metadata.choose import choose_run
 from penstock.metadata.reader import Reader
 from penstock.pipelines.report.collect import collect
 from penstock.pipelines.report.render import percent, render, write
-from tests.metadata.history import History
+from tests.metadata.run_files import History
 from tests.pipelines.report.a_run import HOSTILE, write_run
 
 RUN = "20261130-100000-000"
