@@ -6,8 +6,8 @@ import pytest
 
 from penstock.metadata.openlineage import Naming, events, place_of
 from penstock.metadata.scan import Scan
-from tests.metadata.run_files import History, whole_run
 from tests.metadata.openlineage_spec import problems
+from tests.metadata.run_files import History, whole_run
 
 COMMIT = "40c24b13294c13ceb35f7dd22a673390bbf7080e"
 

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import threading
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -73,13 +74,15 @@ def test_report_that_cannot_be_written(history):
 
 
 @pytest.mark.parametrize("command", [["report"], ["metadata", "export"], ["gc", "p.yaml"]])
-def test_stores_that_cannot_be_read(project, history, command):
+def test_stores_that_cannot_be_read(history, command, monkeypatch):
     whole_run(history, "r1")
     del history.store
-    locked = sqlite3.connect(history.sqlite, isolation_level=None)
+    monkeypatch.setattr("penstock.metadata.connection._WAIT_SECONDS", 0.1)
+    with closing(sqlite3.connect(history.sqlite, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert "another process holds the metadata store locked" in refused(*command)
     history.sqlite.write_bytes(b"no database at all" * 100)
-    locked.close()
-    assert "the metadata store is damaged" in refused(*command)
+    assert "the file is no metadata store" in refused(*command)
     history.sqlite.unlink()
     assert "no metadata store" in refused(*command)
 
