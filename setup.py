@@ -31,6 +31,7 @@ setup(
             "catalog/*.json",
             "image/requirements.txt",
             "image/template.Dockerfile",
+            "report/template/*",
             "template/**/*",
             "template/*",
         ],

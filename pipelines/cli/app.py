@@ -14,12 +14,15 @@ from penstock.pipelines.cli import (
     convert,
     deploy,
     doctor,
+    gc,
     image,
     infer,
     init,
     lineage,
+    metadata,
     models,
     plan,
+    report,
     request,
     run,
     runs,
@@ -54,12 +57,15 @@ for command in (
     serve.serve,
     request.request,
     lineage.lineage,
+    report.report,
+    gc.gc,
     doctor.doctor,
     schema.schema,
 ):
     app.command(command.__name__.rstrip("_"), epilog=getattr(command, "example", None))(command)
 app.add_typer(models.app)
 app.add_typer(runs.app)
+app.add_typer(metadata.app)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001  Typer calls it with the option's value.

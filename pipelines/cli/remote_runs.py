@@ -1,4 +1,4 @@
-"""``penstock runs`` for runs on a cluster: list, follow and stop them. The group is in :mod:`~penstock.pipelines.cli.runs`."""
+"""``penstock runs`` on a cluster: list, follow and stop. The group is :mod:`~penstock.pipelines.cli.runs`."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ app = typer.Typer(
 
 
 @example("penstock runs list --in configs/digits.yaml")
-def list_runs(
+def list_runs(  # noqa: PLR0913  One argument an option.
     *,
     in_: In = None,
     pipeline: Pipeline = None,
