@@ -186,21 +186,33 @@ def digest(import_paths: Sequence[str], project: Path) -> str:
     Returns:
         A hexadecimal SHA-256 over module names and contents, or ``""`` when none lies in the project.
     """
-    pending = [path.rpartition(".")[0] for path in import_paths]
-    seen: dict[str, bytes] = {}
-    while pending:
-        module = pending.pop()
-        if module in seen or (file := _project_file(module, project)) is None:
-            continue
-        seen[module] = file.read_bytes()
-        pending += [".".join(module.split(".")[:depth]) for depth in range(1, module.count(".") + 1)]
-        pending += _imports(module, file)
-    if not seen:
+    files = project_modules(import_paths, project)
+    if not files:
         return ""
     total = hashlib.sha256()
-    for module, content in sorted(seen.items()):
+    for module, file in sorted(files.items()):
+        content = file.read_bytes()
         total.update(f"{module}\0{len(content)}\0".encode() + content)
     return total.hexdigest()
+
+
+def project_modules(import_paths: Sequence[str], project: Path) -> dict[str, Path]:
+    """Return the modules behind ``import_paths`` and whatever these import from the project, with their files.
+
+    Args:
+        import_paths: ``package.module.name`` each.
+        project: The folder that user modules are relative to. Installed packages do not count.
+    """
+    pending = [path.rpartition(".")[0] for path in import_paths]
+    found: dict[str, Path] = {}
+    while pending:
+        module = pending.pop()
+        if module in found or (file := _project_file(module, project)) is None:
+            continue
+        found[module] = file
+        pending += [".".join(module.split(".")[:depth]) for depth in range(1, module.count(".") + 1)]
+        pending += _imports(module, file)
+    return found
 
 
 def _project_file(module: str, project: Path) -> Path | None:

@@ -212,7 +212,7 @@ def _checked(config: dict[str, Any]) -> BatchInferenceConfig:
 
 
 def _beam_args(runner: str, options: list[str] | None) -> tuple[str, ...]:
-    from penstock.pipelines.graph import beam_args
+    from penstock.pipelines.engines.flags import beam_args
 
     settings: dict[str, Any] = {}
     for text in options or ():
