@@ -12,26 +12,22 @@ from penstock.pipelines.checks.beam import OPTIONS
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.engines.names import (
     AUTO,
+    DATAFLOW_NEEDS,
     LOOPBACK,
     engine_of,
     is_embedded,
     master,
     master_option,
     needs_job_server,
+    ships_code,
 )
 from penstock.pipelines.graph import Graph
 
 ENVIRONMENTS = ("DOCKER", "PROCESS", "EXTERNAL", LOOPBACK)
-_REQUIRED = {
-    "project": "the id of a Google Cloud project",
-    "region": "where the workers are, such as europe-west4",
-    "temp_location": "where Dataflow keeps what it needs for a while, such as gs://bucket/temp",
-}
 # As Dataflow has them: apache_beam/options/pipeline_options_validator.py.
 _PROJECT = r"[a-z][-a-z0-9:.]+[a-z0-9]"
 _JOB_NAME = r"[a-z](?:[-a-z0-9]*[a-z0-9])?"
 _GCS = r"gs://[a-z0-9][-_a-z0-9.]+[a-z0-9]/\S+"
-_CODE = ("sdk_container_image", "worker_harness_container_image", "setup_file", "extra_package", "extra_packages")
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -40,16 +36,16 @@ def dataflow_options_are_complete(graph: Graph, document: Document) -> Iterator[
     if engine_of(graph.beam.runner) != "dataflow":
         return
     options = graph.beam.options
-    missing = [name for name in _REQUIRED if name not in options]
+    missing = [name for name in DATAFLOW_NEEDS if name not in options]
     if missing:
         yield document.problem(
             ("beam", "options") if options else ("beam", "runner"),
             f"Dataflow needs {', '.join(missing)}",
             key=bool(options),
-            expected="; ".join(f"{name}: {_REQUIRED[name]}" for name in missing),
+            expected="; ".join(f"{name}: {DATAFLOW_NEEDS[name]}" for name in missing),
             hint=f"add them to beam.options: {{{', '.join(f'{name}: …' for name in missing)}}}",
         )
-    if not any(options.get(name) for name in _CODE):
+    if not ships_code(options):
         yield document.problem(
             ("beam", "options") if options else ("beam", "runner"),
             "Dataflow's workers would not have your code, nor Penstock",

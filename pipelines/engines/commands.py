@@ -52,16 +52,15 @@ def _server(engine: str, flags: Sequence[str], java: str) -> Any:
     from apache_beam.runners.portability.flink_runner import FlinkJarJobServer, FlinkRunner
     from apache_beam.runners.portability.spark_runner import SparkJarJobServer
 
+    options = PipelineOptions(list(flags))
     try:
-        options = PipelineOptions(list(flags))
-        server_options = options.view_as(JobServerOptions)
+        server_options, flink = options.view_as(JobServerOptions), options.view_as(FlinkRunnerOptions)
     except SystemExit as error:  # As argparse ends a program.
         raise ConfigError("Beam refuses its options", received=" ".join(flags), where="beam.options") from error
     if server_options.job_server_java_launcher in (None, "java"):
         server_options.job_server_java_launcher = java
     if engine == "spark":
         return SparkJarJobServer(options)
-    flink = options.view_as(FlinkRunnerOptions)
     flink.flink_master = FlinkRunner.add_http_scheme(flink.flink_master)
     opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPEN_TO_FLINK]
     server_options.job_server_jvm_properties = [*opened, *(server_options.job_server_jvm_properties or [])]

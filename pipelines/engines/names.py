@@ -8,14 +8,14 @@ from typing import Any
 from penstock.pipelines.catalog.beam import beam_runners
 
 SHORT_NAMES = {
-    "direct": "DirectRunner",
+    "direct": "FnApiRunner",
     "dataflow": "DataflowRunner",
     "flink": "FlinkRunner",
     "spark": "SparkRunner",
     "prism": "PrismRunner",
     "portable": "PortableRunner",
 }
-"""What a config calls a runner → Beam's class."""
+"""What a config calls a runner → Beam's class. Beam's own DirectRunner would try Prism first, which it downloads."""
 
 AUTO = "auto"
 """As ``setup_file``: Penstock writes one, for its own code and the project's."""
@@ -38,7 +38,7 @@ def engine_of(runner: str) -> str | None:
     """Return the short name of a runner, however Beam lets it be written; None for one that has none."""
     folded = runner.casefold()
     for short, name in SHORT_NAMES.items():
-        if folded in (short, name.casefold()) or runner.endswith(f".{name}"):
+        if folded in (short, f"{short}runner", name.casefold()) or runner.endswith(f".{name}"):
             return short
     return None
 
@@ -76,3 +76,18 @@ def jar_option(engine: str) -> str:
 def master_option(engine: str) -> str:
     """Return Beam's option for the cluster's address of ``flink`` or ``spark``."""
     return _MASTERS[engine][0]
+
+
+DATAFLOW_NEEDS = {
+    "project": "the id of a Google Cloud project",
+    "region": "where the workers are, such as europe-west4",
+    "temp_location": "where Dataflow keeps what it needs for a while, such as gs://bucket/temp",
+}
+"""Options that Dataflow cannot do without, and what they are."""
+
+_CODE = ("sdk_container_image", "worker_harness_container_image", "setup_file", "extra_package", "extra_packages")
+
+
+def ships_code(options: Mapping[str, Any]) -> bool:
+    """Return whether workers elsewhere get Penstock's code and the user's."""
+    return any(options.get(name) for name in _CODE)

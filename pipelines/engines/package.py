@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import penstock
-from penstock.pipelines.graph import Graph
 from penstock.pipelines.static_import import project_modules
 
 _SKIPPED = ("__pycache__", "*.pyc", ".*")
@@ -48,16 +47,17 @@ setup(
 _MANIFEST = "include requirements.txt\nrecursive-include penstock *.json py.typed\n"
 
 
-def write(folder: Path, graph: Graph, *, libraries: bool) -> Path:
+def write(folder: Path, functions: Sequence[str], project: Path, *, libraries: bool) -> Path:
     """Write a source tree with a ``setup.py`` that Beam can package, and return that file.
 
     Args:
         folder: An empty folder.
-        graph: Whose user code goes along: the modules that its steps name, and what these import from the project.
+        functions: Import paths of user code that goes along, with what it imports from the project.
+        project: The folder that user modules are relative to.
         libraries: Whether a worker installs the libraries, too; an image has them already.
     """
     shutil.copytree(Path(penstock.__file__).parent, folder / "penstock", ignore=shutil.ignore_patterns(*_SKIPPED))
-    _copy_project(folder, graph)
+    _copy_project(folder, functions, project)
     requirements = "".join(f"{line}\n" for line in sorted(_installed())) if libraries else ""
     (folder / "requirements.txt").write_text(requirements, encoding="utf-8")
     (folder / "MANIFEST.in").write_text(_MANIFEST, encoding="utf-8")
@@ -71,13 +71,12 @@ def write(folder: Path, graph: Graph, *, libraries: bool) -> Path:
     return setup
 
 
-def _copy_project(folder: Path, graph: Graph) -> None:
-    """Copy the modules of the project that the steps use, each at its place."""
-    functions = [function for step in graph.steps.values() for function in step.functions]
-    for module, file in project_modules(functions, graph.project).items():
+def _copy_project(folder: Path, functions: Sequence[str], project: Path) -> None:
+    """Copy the modules of the project that are used, each at its place."""
+    for module, file in project_modules(functions, project).items():
         if module.partition(".")[0] == "penstock":
             continue
-        target = folder / file.relative_to(graph.project)
+        target = folder / file.relative_to(project)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
 

@@ -12,7 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from penstock.errors import EnvironmentProblem
+from penstock.pipelines.config import BeamConfig
 from penstock.pipelines.engines import commands, java, job_server, package
+from penstock.pipelines.engines.credentials import require_credentials
 from penstock.pipelines.engines.job_server import JobServer
 from penstock.pipelines.engines.names import (
     AUTO,
@@ -27,6 +29,36 @@ from penstock.pipelines.graph import Graph
 
 Call = Callable[..., Any]
 _CONNECT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What Beam work asks for.
+
+    Attributes:
+        beam: What was said about Beam.
+        args: Beam's flags.
+        project: The folder that user modules and paths are relative to.
+        functions: Import paths of the user's functions that workers call.
+    """
+
+    beam: BeamConfig
+    args: tuple[str, ...]
+    project: Path = field(default_factory=Path.cwd)
+    functions: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, graph: Graph, steps: Collection[str]) -> Demand | None:
+        """Return what some steps of a graph ask for, None when none of them runs on Beam."""
+        if not any(graph.steps[name].type.beam for name in steps):
+            return None
+        functions = tuple(function for step in graph.steps.values() for function in step.functions)
+        return cls(graph.beam, graph.beam_args, graph.project, functions)
+
+    @property
+    def flags(self) -> list[str]:
+        """Beam's flags, without what only Penstock understands."""
+        return [flag for flag in self.args if flag != f"--setup_file={AUTO}"]
 
 
 @dataclass(frozen=True)
@@ -58,44 +90,48 @@ class Engine:
 
 
 @contextmanager
-def started(graph: Graph, steps: Collection[str], log: Path, call: Call) -> Iterator[Engine]:
-    """Start what some of the graph's steps need, for as long as the block lasts.
+def started(demand: Demand | None, log: Path, call: Call) -> Iterator[Engine]:
+    """Start what is asked for, for as long as the block lasts.
 
     Args:
-        graph: The pipeline.
-        steps: Those that will run; nothing is started when none of them runs on Beam.
+        demand: What is asked for; None for nothing.
         log: Where a job server's output goes.
         call: Calls a function with its arguments where Beam may be imported.
 
     Raises:
-        EnvironmentProblem: No Java, no jar, no cluster, or the job server does not start.
+        EnvironmentProblem: No Java, no jar, no cluster, no credentials, or the job server does not start.
     """
-    engine, options = engine_of(graph.beam.runner), graph.beam.options
-    if engine is None or not any(graph.steps[name].type.beam for name in steps):
+    engine = engine_of(demand.beam.runner) if demand is not None else None
+    if demand is None or engine is None:
         yield Engine()
         return
+    options = demand.beam.options
+    if engine == "dataflow" and not options.get("no_auth"):
+        call(require_credentials)
     with ExitStack() as stack:
         environment: dict[str, str] = {}
         server = None
         if options.get("setup_file") == AUTO:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-package-")))
-            environment[SETUP_FILE] = str(package.write(folder, graph, libraries=not _has_image(options)))
+            has_image = options.get("sdk_container_image") or options.get("worker_harness_container_image")
+            written = package.write(folder, demand.functions, demand.project, libraries=not has_image)
+            environment[SETUP_FILE] = str(written)
         if needs_job_server(engine, options):
-            server = stack.enter_context(_job_server(engine, graph, log, call))
+            server = stack.enter_context(_job_server(engine, demand, log, call))
             environment[JOB_ENDPOINT] = server.endpoint
         yield Engine(environment, server)
 
 
 @contextmanager
-def _job_server(engine: str, graph: Graph, log: Path, call: Call) -> Iterator[JobServer]:
-    launcher = graph.beam.options.get("job_server_java_launcher")
+def _job_server(engine: str, demand: Demand, log: Path, call: Call) -> Iterator[JobServer]:
+    beam = demand.beam
+    launcher = beam.options.get("job_server_java_launcher")
     program = str(launcher) if launcher else java.find_java()
-    if not is_embedded(engine, graph.beam.options):
-        _require_cluster(engine, master(engine, graph.beam.options))
-    jar = str(graph.project / graph.beam.job_server_jar) if graph.beam.job_server_jar else None
+    if not is_embedded(engine, beam.options):
+        _require_cluster(engine, master(engine, beam.options))
+    jar = str(demand.project / beam.job_server_jar) if beam.job_server_jar else None
     with tempfile.TemporaryDirectory(prefix="penstock-artifacts-") as artifacts:
-        flags = [flag for flag in graph.beam_args if flag != f"--setup_file={AUTO}"]
-        command, endpoint = call(commands.server_command, engine, flags, jar, program, artifacts)
+        command, endpoint = call(commands.server_command, engine, demand.flags, jar, program, artifacts)
         with job_server.running(command, endpoint, log) as server:
             yield server
 
@@ -119,7 +155,3 @@ def _require_cluster(engine: str, address: str) -> None:
             expected="a cluster that listens there",
             hint=f"start it, or leave the address out: {engine} then runs inside the job server on this machine",
         ) from error
-
-
-def _has_image(options: Any) -> bool:
-    return bool(options.get("sdk_container_image") or options.get("worker_harness_container_image"))

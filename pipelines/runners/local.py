@@ -14,7 +14,7 @@ from typing import Protocol
 
 from penstock.errors import ConfigError, EnvironmentProblem, PenstockError
 from penstock.pipelines.config import Loaded
-from penstock.pipelines.engines.start import Engine
+from penstock.pipelines.engines.start import Demand, Engine
 from penstock.pipelines.engines.start import started as engine_started
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.runners import jobs
@@ -172,8 +172,8 @@ class LocalRunner:
     def _engine_of(self, prepared: Prepared) -> AbstractContextManager[Engine]:
         """Start what the Beam steps that will run need beyond their own process."""
         call = partial(self.workers.run, log=self.logs / "prepare.log")
-        steps = prepared.graph.steps.keys() - prepared.reused
-        return engine_started(prepared.graph, steps, self.logs / "job-server.log", call)
+        demand = Demand.of(prepared.graph, prepared.graph.steps.keys() - prepared.reused)
+        return engine_started(demand, self.logs / "job-server.log", call)
 
     def _make_logs(self) -> None:
         try:

@@ -98,4 +98,4 @@ def test_our_config_travels_as_one_json_parameter(nodes):
 
 
 def test_beam_flags_reach_the_pipeline(graph):
-    assert graph.beam_args == ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
+    assert graph.beam_args == ("--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")

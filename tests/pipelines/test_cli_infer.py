@@ -62,7 +62,7 @@ def test_what_the_options_come_to(asked, project):
     assert (config.output.include, config.output.outputs) == (("id",), ("a", "b"))
     assert (config.batch.max_rows, config.max_error_rate, config.nan) == (100, 0.1, "keep")
     assert beam_args == (
-        "--runner=DirectRunner",
+        "--runner=FnApiRunner",
         "--direct_running_mode=in_memory",
         "--direct_num_workers=2",
         "--flag",
