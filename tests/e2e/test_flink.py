@@ -28,7 +28,7 @@ def _settings(folder: Path, root: Path, **more: str) -> list[str]:
     settings = {"root": root, "steps.examples.with.input_base": folder / "data", **more}
     jar = os.environ.get("PENSTOCK_FLINK_JOB_SERVER")
     if jar:
-        settings["beam"] = f"{{runner: flink, options: {{parallelism: 2}}, job_server_jar: '{jar}'}}"
+        settings["beam.job_server_jar"] = jar
     return [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
 
 
