@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock.errors import ConfigError
 from penstock.pipelines.catalog import ComponentType, ValueType
+from penstock.pipelines.engines.names import AUTO, JOB_ENDPOINT, SETUP_FILE, engine_of, needs_job_server
 from penstock.pipelines.graph import Graph, Step
 from penstock.pipelines.introspect import describe
 from penstock.pipelines.resolver import ResolverConfig
@@ -47,7 +48,7 @@ def build(graph: Graph) -> Any:
         components=list(nodes.values()),
         enable_cache=True,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(graph.sqlite),
-        beam_pipeline_args=list(graph.beam_args),
+        beam_pipeline_args=_beam_flags(graph),
     )
 
 
@@ -77,6 +78,18 @@ def compile_graph(graph: Graph, run_id: str) -> Any:
         if code:
             node.pipeline_node.parameters.parameters[USER_CODE].field_value.string_value = code
     return ir
+
+
+def _beam_flags(graph: Graph) -> list[Any]:
+    """Return Beam's flags; what only a run knows comes from the step's environment, so it is no part of a cache key."""
+    from tfx.dsl.placeholder import placeholder
+
+    flags: list[Any] = [flag for flag in graph.beam_args if flag != f"--setup_file={AUTO}"]
+    if len(flags) < len(graph.beam_args):
+        flags.append("--setup_file=" + placeholder.environment_variable(SETUP_FILE))
+    if needs_job_server(engine_of(graph.beam.runner), graph.beam.options):
+        flags.append("--job_endpoint=" + placeholder.environment_variable(JOB_ENDPOINT))
+    return flags
 
 
 def _node(step: Step, nodes: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from penstock.pipelines.catalog import ComponentType, Port
-from penstock.pipelines.config import KubeflowConfig, ResourcesConfig
+from penstock.pipelines.config import BeamConfig, KubeflowConfig, ResourcesConfig
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class Graph:
         sqlite: Absolute path of the metadata store.
         project: The folder that user modules and relative paths refer to.
         beam_args: Flags for Beam.
+        beam: What the config says about Beam.
         steps: In an order in which they can run.
         kubeflow: How it runs on a cluster; None where nothing is said of it.
     """
@@ -83,6 +84,7 @@ class Graph:
     project: Path
     beam_args: tuple[str, ...]
     steps: Mapping[str, Step]
+    beam: BeamConfig = field(default_factory=BeamConfig)
     kubeflow: KubeflowConfig | None = None
 
     def giving(self, artifact: str) -> Iterator[tuple[Step, str]]:
@@ -101,20 +103,3 @@ class Graph:
             if step.upstream & reached:
                 reached.add(step.name)
         return frozenset(reached)
-
-
-def beam_args(runner: str, options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return Beam's flags for the config's ``beam`` block.
-
-    ``direct`` is Beam's runner in this process. Its ``DirectRunner`` would try another one first, Prism, which it
-    downloads, and which takes longer to start than small data takes to process; several processes were slower too.
-    """
-    names = {"direct": "FnApiRunner", "dataflow": "DataflowRunner", "flink": "FlinkRunner", "spark": "SparkRunner"}
-    settings: dict[str, Any] = {"direct_running_mode": "in_memory"} if runner == "direct" else {}
-    flags = [f"--runner={names.get(runner, runner)}"]
-    for key, value in {**settings, **options}.items():
-        if value is True:
-            flags.append(f"--{key}")
-        elif value is not False:
-            flags += [f"--{key}={item}" for item in (value if isinstance(value, tuple) else (value,))]
-    return tuple(flags)

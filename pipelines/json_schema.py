@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from penstock.pipelines.catalog import ComponentType, ValueType, load_protos
+from penstock.pipelines.catalog.beam import BeamOption, beam_options
 from penstock.pipelines.config import PipelineConfig
 from penstock.pipelines.registry import built_in
 
@@ -35,7 +36,17 @@ def pipeline_schema() -> dict[str, Any]:
     step["allOf"] = [_when(name, component, definitions) for name, component in components.items()]
     for name, message in load_protos().items():
         definitions[name] = _message(message)
+    options = definitions["BeamConfig"]["properties"]["options"]
+    options["properties"] = {name: _beam_option(option) for name, option in beam_options().items()}
     return schema
+
+
+def _beam_option(option: BeamOption) -> dict[str, Any]:
+    """Return the rule for an option of Beam; any may be text, a ``${…}``."""
+    if option.choices:
+        return {"anyOf": [{"enum": list(option.choices)}, _SUBSTITUTION]}
+    kinds = {"bool": ["boolean"], "int": ["integer"], "float": ["number"], "list": ["array", "number"], "json": []}
+    return {"type": [*kinds.get(option.kind, ["number"]), "string"]}
 
 
 def _when(name: str, component: ComponentType, definitions: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from penstock.pipelines.config import (
     problems_from_pydantic,
     read,
 )
-from penstock.pipelines.graph import Graph, Step, beam_args
+from penstock.pipelines.engines.flags import beam_args
+from penstock.pipelines.graph import Graph, Step
 from penstock.pipelines.registry import Describe, Registry
 from penstock.pipelines.values import check_function, check_parameters
 from penstock.pipelines.wiring import Wiring
@@ -85,6 +86,7 @@ class _Resolver:
             project=self._document.project,
             beam_args=beam_args(self._config.beam.runner, self._config.beam.options),
             steps=wiring.run(),
+            beam=self._config.beam,
             kubeflow=self._config.kubeflow,
         )
         self._problems += wiring.problems

@@ -204,16 +204,26 @@ def _contents(import_paths: Sequence[str], project: Path) -> dict[str, bytes]:
         import_paths: ``package.module.name`` each.
         project: The folder that user modules are relative to. Installed packages do not count.
     """
+    return {module: file.read_bytes() for module, file in project_modules(import_paths, project).items()}
+
+
+def project_modules(import_paths: Sequence[str], project: Path) -> dict[str, Path]:
+    """Return the modules behind ``import_paths`` and whatever these import from the project, with their files.
+
+    Args:
+        import_paths: ``package.module.name`` each.
+        project: The folder that user modules are relative to. Installed packages do not count.
+    """
     pending = [path.rpartition(".")[0] for path in import_paths]
-    seen: dict[str, bytes] = {}
+    found: dict[str, Path] = {}
     while pending:
         module = pending.pop()
-        if module in seen or (file := _project_file(module, project)) is None:
+        if module in found or (file := _project_file(module, project)) is None:
             continue
-        seen[module] = file.read_bytes()
+        found[module] = file
         pending += [".".join(module.split(".")[:depth]) for depth in range(1, module.count(".") + 1)]
         pending += _imports(module, file)
-    return seen
+    return found
 
 
 def _project_file(module: str, project: Path) -> Path | None:

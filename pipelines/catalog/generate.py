@@ -1,15 +1,18 @@
-"""Write ``components.json``, ``protos.json`` and ``metrics.json`` from the installed TFX.
+"""Write ``components.json``, ``protos.json``, ``metrics.json`` and ``beam.json`` from the installed TFX and Beam.
 
 Run ``python -m penstock.pipelines.catalog.generate`` after an upgrade or a change of our components.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from penstock.pipelines.catalog.beam import BeamOption
+from penstock.pipelines.catalog.beam import Kind as BeamKind
 from penstock.pipelines.catalog.types import ComponentType
 
 SHORT_NAMES = {
@@ -72,6 +75,33 @@ def metrics() -> list[str]:
     return sorted(names)
 
 
+def beam() -> dict[str, Any]:
+    """List Beam's runners, and the options that its own parsers know."""
+    from apache_beam.options import pipeline_options
+
+    found: dict[str, Any] = {}
+    for group in pipeline_options.PipelineOptions.__subclasses__():
+        if group.__module__ != pipeline_options.__name__:
+            continue  # What some other import has added is not Beam's.
+        parser = argparse.ArgumentParser(add_help=False)
+        group._add_argparse_args(parser)  # noqa: SLF001  Where Beam says what it takes.
+        for action in parser._actions:  # noqa: SLF001
+            for flag in action.option_strings:
+                option = BeamOption(flag.lstrip("-"), _beam_kind(action), tuple(action.choices or ()), group.__name__)
+                found[option.name] = option.to_json()
+    runners = {path.rpartition(".")[2] for path in pipeline_options.StandardOptions.ALL_KNOWN_RUNNERS}
+    return {"options": found, "runners": sorted(runners)}
+
+
+def _beam_kind(action: argparse.Action) -> BeamKind:
+    if action.nargs == 0:
+        return "bool"
+    scalar: BeamKind | None = {int: "int", float: "float", json.loads: "json"}.get(action.type)  # type: ignore[call-overload]
+    if scalar is not None:
+        return scalar
+    return "str" if type(action).__name__ == "_StoreAction" else "list"
+
+
 def render() -> dict[str, str]:
     """Return the contents of the generated files by name."""
     described = components()
@@ -79,6 +109,7 @@ def render() -> dict[str, str]:
         "components.json": {name: entry.to_json() for name, entry in described.items()},
         "protos.json": protos(described),
         "metrics.json": metrics(),
+        "beam.json": beam(),
     }
     ordered = "components.json"  # In the order of the language's documentation, not of the alphabet.
     return {name: json.dumps(data, indent=1, sort_keys=name != ordered) + "\n" for name, data in parts.items()}

@@ -7,13 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from penstock.pipelines.checks import converting, data, evaluation, inference, kubeflow, labels, pushing, training
+from penstock.pipelines.checks import (
+    beam,
+    beam_workers,
+    converting,
+    data,
+    evaluation,
+    inference,
+    kubeflow,
+    labels,
+    pushing,
+    training,
+)
 from penstock.pipelines.config import Document, Problem
 from penstock.pipelines.graph import Graph
 
 Rule = Callable[[Graph, Document], Iterator[Problem]]
 
 RULES: tuple[Rule, ...] = (
+    beam.runner_exists,
+    beam.options_are_beams,
+    beam.options_have_their_types,
+    beam.options_are_read,
+    beam.setup_file_exists,
+    beam.job_server_jar_is_used,
+    beam_workers.dataflow_options_are_complete,
+    beam_workers.dataflow_sees_the_root,
+    beam_workers.cluster_workers_get_the_code,
     converting.converter_knows_the_label,
     converting.converter_reads_raw_rows,
     data.input_folder_holds_files,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from penstock.errors import ConfigError
 from penstock.pipelines.config import Document, KubeflowConfig, Problem
+from penstock.pipelines.engines.names import engine_of
 from penstock.pipelines.graph import Graph, Step
 from penstock.pipelines.resolver import ResolverConfig
 from penstock.pipelines.static_import import locate
@@ -187,7 +188,7 @@ _MOUNT_IT = "mount it: kubeflow: {volumes: [{claim: NAME, path: /data}]}"
 @_on_cluster
 def beam_workers_see_the_root(graph: Graph, document: Document, settings: KubeflowConfig) -> Iterator[Problem]:  # noqa: ARG001
     """Beam's remote workers read and write the artifacts themselves, without KFP's launcher."""
-    remote = not any("DirectRunner" in flag for flag in graph.beam_args)
+    remote = engine_of(graph.beam.runner) != "direct"
     if remote and graph.root.startswith("minio://") and any(step.type.beam for step in graph.steps.values()):
         yield document.problem(
             ("root",),

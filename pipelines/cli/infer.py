@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from penstock.errors import ConfigError
+from penstock.pipelines.cli.infer_engine import engine_for, require_known
 from penstock.pipelines.cli.infer_options import (
     Beam,
     Columns,
@@ -177,7 +178,8 @@ class _Job:
 
             from penstock.components.batch_inference.infer import infer as score
 
-            return score(request, lambda: apache_beam.Pipeline(argv=list(self.beam_args)))
+            with engine_for(self.beam_args) as flags:
+                return score(request, lambda: apache_beam.Pipeline(argv=flags))
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
@@ -211,7 +213,7 @@ def _checked(config: dict[str, Any]) -> BatchInferenceConfig:
 
 
 def _beam_args(runner: str, options: list[str] | None) -> tuple[str, ...]:
-    from penstock.pipelines.graph import beam_args
+    from penstock.pipelines.engines.flags import beam_args
 
     settings: dict[str, Any] = {}
     for text in options or ():
@@ -219,6 +221,7 @@ def _beam_args(runner: str, options: list[str] | None) -> tuple[str, ...]:
         if not key or key.startswith("-"):
             raise ConfigError(f"{text!r} is no flag of Beam", where="--beam", expected="KEY=VALUE, or KEY alone")
         settings[key] = value if equals else True
+    require_known(runner, settings)
     return beam_args(runner, settings)
 
 

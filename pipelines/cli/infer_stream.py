@@ -216,7 +216,7 @@ def score_elsewhere(
 
 def _reading_messages(beam_args: Sequence[str]) -> list[str]:
     """Return Beam's flags with another local runner for the one that ``direct`` means, which cannot read Pub/Sub."""
-    from penstock.pipelines.graph import beam_args as beam_flags
+    from penstock.pipelines.engines.flags import beam_args as beam_flags
 
     direct = beam_flags("direct", {})[0]
     return ["--runner=BundleBasedDirectRunner" if flag == direct else flag for flag in beam_args]

@@ -52,11 +52,17 @@ class BeamConfig(_Model):
     """How Beam work is run."""
 
     runner: Text = Field(
-        default="direct", description="Beam runner: direct, dataflow, flink or any other that Beam has."
+        default="direct", description="Beam runner: direct, dataflow, flink, spark or any other that Beam has."
     )
     options: dict[Flag, FlagScalar | FlagScalars] = Field(
         default={},
-        description="Beam's command line flags without their dashes; a list gives the flag several times.",
+        description="Beam's command line flags without their dashes; a list gives the flag several times. "
+        "`setup_file: auto` ships Penstock and the project's code to workers elsewhere.",
+    )
+    job_server_jar: Text | None = Field(
+        default=None,
+        description="Beam's job server for Flink or Spark, a file; project-relative or absolute. Default: the one of "
+        "the installed Beam, from Maven Central, kept in ~/.apache_beam/cache/jars.",
     )
 
 

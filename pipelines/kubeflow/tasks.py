@@ -9,6 +9,7 @@ from typing import Any
 from penstock.errors import ConfigError
 from penstock.pipelines.build import USER_CODE
 from penstock.pipelines.config import KubeflowConfig, ResourcesConfig
+from penstock.pipelines.engines.names import engine_of
 from penstock.pipelines.graph import Graph, Step
 from penstock.pipelines.kubeflow.parameters import type_of
 from penstock.pipelines.kubeflow.resources import container_resources, retry_policy
@@ -149,7 +150,7 @@ def _spec(step: Step, node: Any, graph: Graph, values: StepValues) -> StepSpec:
         config_model=step.type.config_model,
         driver=None if node.driver_class is BaseDriver else get_full_name(node.driver_class),
         beam=graph.beam_args if step.type.beam else (),
-        remote=step.type.beam and not any("DirectRunner" in flag for flag in graph.beam_args),
+        remote=step.type.beam and engine_of(graph.beam.runner) != "direct",
         parameters=values.parameters,
         bindings=values.bindings,
         encoded=tuple(name for name, value in properties.items() if not isinstance(value, bool | int | float | str)),

@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from penstock.errors import ConfigError, EnvironmentProblem, PenstockError
 from penstock.pipelines.config import Loaded
+from penstock.pipelines.engines.start import Demand, Engine
+from penstock.pipelines.engines.start import started as engine_started
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.runners import jobs
 from penstock.pipelines.runners.jobs import Ended, Prepared, Selection, State
@@ -137,6 +141,7 @@ class LocalRunner:
         self.logs = Path(loaded.root) / "logs" / self.run_id
         self._finished: dict[str, StepRun] = {}
         self._running = _Running()
+        self._engine = Engine()
 
     def run(self) -> RunResult:
         """Run the selected steps; a failed step stops what depends on it and nothing else.
@@ -159,10 +164,18 @@ class LocalRunner:
                 raise self._with_cause(error) from error
             start_up = time.monotonic() - began
             self._observer.prepared(prepared.graph, start_up)
-            interrupted = self._run_steps(prepared)
+            with self._engine_of(prepared) as self._engine:
+                self.workers.environment.update(self._engine.environment)
+                interrupted = self._run_steps(prepared)
             steps = tuple(self._finished[name] for name in prepared.graph.steps)
             seconds = time.monotonic() - began
             return RunResult(self.run_id, self.logs, prepared.graph, steps, start_up, seconds, interrupted)
+
+    def _engine_of(self, prepared: Prepared) -> AbstractContextManager[Engine]:
+        """Start what the Beam steps that will run need beyond their own process."""
+        call = partial(self.workers.run, log=self.logs / "prepare.log")
+        demand = Demand.of(prepared.graph, prepared.graph.steps.keys() - prepared.reused)
+        return engine_started(demand, self.logs / "job-server.log", call)
 
     def _make_logs(self) -> None:
         try:
@@ -221,7 +234,11 @@ class LocalRunner:
             self._stop_dependents(prepared.graph, name)
 
     def _with_cause(self, error: PenstockError) -> PenstockError:
-        """Tell a full disk as such: SQLite and TensorFlow report what it broke, each in another way."""
+        """Tell a full disk, and a job server that is gone, as such: what they broke is reported in many ways."""
+        try:
+            self._engine.require_running()
+        except EnvironmentProblem as gone:
+            return gone
         full = shutil.disk_usage(self._loaded.root).free < _FULL_BYTES
         if not full or isinstance(error, ConfigError):
             return error

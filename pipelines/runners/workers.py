@@ -125,11 +125,15 @@ class Workers:
     Args:
         project: The folder that user modules are relative to; each task's working directory and first import path.
         log: Where the fork server's own output goes (what libraries print when they are imported).
+
+    Attributes:
+        environment: Variables that tasks have in addition, from their start on.
     """
 
     def __init__(self, project: Path, log: Path) -> None:
         self._project = project
         self._log = log
+        self.environment: dict[str, str] = {}
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([PRELOAD])
         with _stderr_to(log), _environment(QUIET):
@@ -144,7 +148,7 @@ class Workers:
             EnvironmentProblem: The imports failed.
         """
         receiver, sender = self._context.Pipe(duplex=False)
-        arguments = (sender, log, self._project, task, args)
+        arguments = (sender, log, self._project, dict(self.environment), task, args)
         process = self._context.Process(target=_main, args=arguments, name=log.stem, daemon=False)
         try:
             process.start()
@@ -174,9 +178,17 @@ class Workers:
         connection.wait(waitable, timeout)
 
 
-def _main(pipe: Connection, log: Path, project: Path, task: Callable[..., Any], args: tuple[Any, ...]) -> None:
+def _main(
+    pipe: Connection,
+    log: Path,
+    project: Path,
+    environment: dict[str, str],
+    task: Callable[..., Any],
+    args: tuple[Any, ...],
+) -> None:
     """Run in the worker: isolate, run the task, send its result."""
     os.setpgid(0, 0)
+    os.environ.update(environment)
     log = log.absolute()
     _redirect_output(log)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -9,7 +9,7 @@ from penstock.errors import ConfigError
 from penstock.pipelines.catalog import load_components
 
 
-@pytest.mark.parametrize("name", ["components.json", "protos.json", "metrics.json"])
+@pytest.mark.parametrize("name", ["components.json", "protos.json", "metrics.json", "beam.json"])
 def test_the_committed_catalog_is_up_to_date(name, rendered):
     committed = (files("penstock.pipelines.catalog") / name).read_text(encoding="utf-8")
     assert json.loads(committed) == json.loads(rendered[name]), "run: python -m penstock.pipelines.catalog.generate"

@@ -48,7 +48,7 @@ def test_what_the_options_come_to(asked, project):
         *MODEL, "--input", "more.csv", "--output", "out", "--input-format", "csv", "--columns", "id, x", "--key", "id",
         "--output-format", "parquet", "--compression", "zstd", "--include", "id", "--outputs", "a,b",
         "--signature", "predict", "--max-rows", "100", "--max-error-rate", "0.1", "--nan", "keep",
-        "--beam", "direct_num_workers=2", "--beam", "flag", "--overwrite",
+        "--beam", "direct_num_workers=2", "--beam", "profile_cpu", "--overwrite",
     )  # fmt: skip
     ((request, beam_args),) = asked
     assert request.files == ("data/*.csv", "more.csv")
@@ -65,7 +65,7 @@ def test_what_the_options_come_to(asked, project):
         "--runner=FnApiRunner",
         "--direct_running_mode=in_memory",
         "--direct_num_workers=2",
-        "--flag",
+        "--profile_cpu",
     )
 
 

@@ -12,7 +12,7 @@ from apache_beam.metrics import MetricsFilter
 from penstock.components.batch_inference.beam.shards import NAMESPACE
 from penstock.components.batch_inference.infer import infer
 from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem
-from penstock.pipelines.graph import beam_args
+from penstock.pipelines.engines.flags import beam_args
 from tests.components.batch_inference.conftest import example
 
 IN_MEMORY = ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]

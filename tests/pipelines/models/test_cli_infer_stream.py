@@ -9,7 +9,7 @@ import pytest
 
 from penstock.errors import ConfigError
 from penstock.pipelines.cli.infer_stream import Following, Places, _reading_messages, is_elsewhere, places_of
-from penstock.pipelines.graph import beam_args
+from penstock.pipelines.engines.flags import beam_args
 from tests.pipelines.models.pushed import configure, push
 
 _TOPIC = "pubsub:projects/project/topics/results"
