@@ -188,9 +188,9 @@ def test_the_newest_version_behind_a_url_for_run_inference(bucket: Bucket):
     for version in ("2", "10"):
         bucket.put_model(f"models/{version}")
     bucket.put("models/11/half", b"")
-    version = SavedModelHandler("store://bucket/models", signature="serialized").load_model().current()
-    assert str(version.path) == "store://bucket/models/10"
-    (answer,) = version.rows.score([example(x=[1.0, 2.0])])
+    newest = SavedModelHandler("store://bucket/models", signature="serialized").load_model().current()
+    assert str(newest.path) == "store://bucket/models/10"
+    (answer,) = newest.rows.score([example(x=[1.0, 2.0])])
     assert not isinstance(answer, Failed)
     assert answer["sum"] == 6
 
