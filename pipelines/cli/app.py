@@ -49,7 +49,7 @@ for command in (
     plan.plan,
     why.why,
     run.run,
-    compile.compile_,
+    compile.compile,
     deploy.deploy,
     image.image,
     convert.convert,
@@ -62,7 +62,7 @@ for command in (
     doctor.doctor,
     schema.schema,
 ):
-    app.command(command.__name__.rstrip("_"), epilog=getattr(command, "example", None))(command)
+    app.command(epilog=getattr(command, "example", None))(command)
 app.add_typer(models.app)
 app.add_typer(runs.app)
 app.add_typer(metadata.app)
