@@ -99,7 +99,7 @@ def _node(step: Step, nodes: Mapping[str, Any]) -> Any:
 
 
 def _channel(channels: Sequence[Any]) -> Any:
-    from tfx.types.channel import union
+    from tfx.types.channel_utils import union
 
     return channels[0] if len(channels) == 1 else union(channels)
 

@@ -17,6 +17,7 @@ from penstock.pipelines.catalog import Port
 from penstock.pipelines.config import Document, PipelineConfig, Problem
 from penstock.pipelines.graph import Step, Wire
 from penstock.pipelines.registry import built_in
+from penstock.pipelines.wired import Wired
 
 
 class Wiring:
@@ -36,19 +37,19 @@ class Wiring:
         self._document = document
         self._steps = dict(steps)
         self._untyped = untyped
+        self._wired = Wired()
         self.problems: list[Problem] = []
 
     def run(self) -> dict[str, Step]:
         """Return the steps with their wires, in an order in which they can run."""
-        wired: dict[str, Step] = {}
         for name, step in self._steps.items():
             inputs = self._declared_inputs(step)
             for port_name, port in _ports(step).items():
                 if port_name not in self._config.steps[name].inputs and port_name not in _unused(step):
-                    wires = self._find(replace(step, inputs=inputs), port_name, port, wired)
+                    wires = self._find(replace(step, inputs=inputs), port_name, port)
                     inputs |= {port_name: wires} if wires else {}
-            wired[name] = replace(step, inputs=inputs, after=tuple(self._after(name)))
-        return self._ordered(wired)
+            self._wired.add(replace(step, inputs=inputs, after=tuple(self._after(name))))
+        return self._ordered(self._wired.steps)
 
     def _declared_inputs(self, step: Step) -> dict[str, tuple[Wire, ...]]:
         inputs: dict[str, tuple[Wire, ...]] = {}
@@ -112,18 +113,18 @@ class Wiring:
             return None
         return Wire(step_name, output)
 
-    def _find(self, step: Step, port_name: str, port: Port, wired: Mapping[str, Step]) -> tuple[Wire, ...]:
+    def _find(self, step: Step, port_name: str, port: Port) -> tuple[Wire, ...]:
         """Return the automatic wire of an input, or nothing."""
-        candidates = _candidates(port_name, port, wired)
-        may_be_another = self._may_be_another(step.name, wired)
+        candidates = _candidates(port_name, port, self._wired)
+        may_be_another = self._may_be_another(step.name)
         if may_be_another and port.wiring != "resolved":
             candidates = [wire for wire in candidates if wire.output == port_name]
         if port.wiring == "resolved":
             # A model is no baseline for itself.
             candidates = [wire for wire in candidates if (wire,) not in step.inputs.values()]
-        nearest = [wire for wire in candidates if _all_flow_into(wire, candidates, wired)]
-        if len(nearest) == 1:
-            return (nearest[0],)
+        nearest = self._wired.nearest(candidates)
+        if nearest is not None:
+            return (nearest,)
         path = ("steps", step.name)
         if may_be_another:
             return ()
@@ -139,10 +140,12 @@ class Wiring:
             self._missing(path, step, port_name, port)
         return ()
 
-    def _may_be_another(self, name: str, wired: Mapping[str, Step]) -> bool:
+    def _may_be_another(self, name: str) -> bool:
         """Whether an earlier step whose outputs are not known might feed an input of step ``name``."""
+        if self._wired.open or not self._untyped:
+            return self._wired.open
         before = itertools.takewhile(lambda other: other != name, self._document.data["steps"])
-        return any(other in self._untyped for other in before) or any(step.type.open for step in wired.values())
+        return any(other in self._untyped for other in before)
 
     def _missing(self, path: tuple[str, ...], step: Step, port_name: str, port: Port) -> None:
         disabled = [name for name in self._disabled() if _gives(self._config.steps[name].component, port.type)]
@@ -185,10 +188,11 @@ class Wiring:
                 hint="take out one of these wires or 'after' entries",
             )
             return dict(wired)
+        places = {name: place for place, name in enumerate(wired)}
         ordered: dict[str, Step] = {}
         while sorter.is_active():
-            ready = set(sorter.get_ready())
-            ordered |= {name: step for name, step in wired.items() if name in ready}
+            ready = sorted(sorter.get_ready(), key=places.__getitem__)
+            ordered |= {name: wired[name] for name in ready}
             sorter.done(*ready)
         return ordered
 
@@ -226,12 +230,12 @@ def _of_type(step: Step, type_name: str) -> list[str]:
     return [key for key, port in step.outputs.items() if port.type == type_name]
 
 
-def _candidates(port_name: str, port: Port, wired: Mapping[str, Step]) -> list[Wire]:
+def _candidates(port_name: str, port: Port, wired: Wired) -> list[Wire]:
     """Return the outputs that may feed an input by itself, those of its own name only where there are such."""
     if port.wiring == "explicit":
         return []
-    of_type = [Wire(step.name, key) for step in wired.values() for key in _of_type(step, port.type)]
-    resolved = [wire for wire in of_type if wired[wire.step].type.name == "Resolver"]
+    of_type = wired.outputs(port.type)
+    resolved = [wire for wire in of_type if wired.steps[wire.step].type.name == "Resolver"]
     if port.wiring == "resolved":
         return resolved
     own = [wire for wire in of_type if wire not in resolved]
@@ -241,17 +245,6 @@ def _candidates(port_name: str, port: Port, wired: Mapping[str, Step]) -> list[W
         return own
     same_key = [wire for wire in own if wire.output == port_name]
     return same_key if same_key or port.wiring == "same_key" else own
-
-
-def _all_flow_into(wire: Wire, candidates: list[Wire], wired: Mapping[str, Step]) -> bool:
-    """Whether every other candidate is an ancestor of ``wire``'s step, which makes it the nearest."""
-    ancestors: set[str] = set()
-    pending = [wire.step]
-    while pending:
-        found = wired[pending.pop()].upstream & wired.keys() - ancestors
-        ancestors |= found
-        pending += found
-    return all(other == wire or other.step in ancestors for other in candidates)
 
 
 def _producers(type_name: str) -> list[str]:

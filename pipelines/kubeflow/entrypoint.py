@@ -36,8 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "exit":
             _exit(options.function, executor_input)
         else:
-            import penstock.pipelines.runners.preload  # noqa: F401  Chooses Keras before anything else can.
-
             execute(StepSpec.loads(options.step), executor_input, dict(options.input), dict(options.output))
     except Exception as error:  # noqa: BLE001  Everything that a step raises ends here, as its one message.
         told = translate(error)

@@ -18,6 +18,7 @@ from penstock.pipelines.kubeflow.parameters import check_values
 from penstock.pipelines.kubeflow.step_spec import CHANNEL, StepSpec
 from penstock.recording import recording
 
+_LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 Places = Mapping[str, str]
 """KFP's name of an input or output → where its files are."""
 
@@ -61,6 +62,7 @@ def execute(spec: StepSpec, executor_input: ExecutorInput, inputs: Places, outpu
         ConfigError: A runtime parameter has a value that the step does not take.
         Exception: Whatever the step raised.
     """
+    executor_class = _import_executor(spec.executor)  # First: it chooses Keras.
     from tfx.orchestration.portable.outputs_utils import tag_output_artifacts_with_version
     from tfx.orchestration.portable.python_executor_operator import hydrate_value_artifacts
 
@@ -80,7 +82,7 @@ def execute(spec: StepSpec, executor_input: ExecutorInput, inputs: Places, outpu
     _make_folders(made, remote=spec.remote)
     properties = _driven(spec, _properties(spec, executor_input.parameters), made)
     hydrate_value_artifacts(given)
-    with recording(), _executor(spec, executor_input) as executor:
+    with recording(), _executor(executor_class, spec, executor_input) as executor:
         returned = executor.Do(given, made, properties)
         if returned is not None:
             _take_over(returned, made)
@@ -174,13 +176,29 @@ def _make_folders(outputs: Mapping[str, list[Any]], *, remote: bool) -> None:
             Path(artifact.uri).mkdir(parents=True, exist_ok=True)
 
 
-@contextmanager
-def _executor(spec: StepSpec, executor_input: ExecutorInput) -> Iterator[Any]:
-    from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
-    from tfx.dsl.components.base.base_executor import BaseExecutor
+def _import_executor(class_path: str) -> Any:
+    """Import the executor's class.
+
+    tf.keras is chosen at its first use. TensorFlow Transform, which some executors import, sets the switch for Keras 2
+    for this process and all that it starts, so the choice is made before and the switch put back after.
+    """
+    wanted = os.environ.get(_LEGACY_KERAS)
+    import tensorflow as tf
+
+    assert tf.keras.Model  # noqa: S101  This is its first use.
     from tfx.utils import import_utils
 
-    executor = import_utils.import_class_by_path(spec.executor)
+    executor = import_utils.import_class_by_path(class_path)
+    if wanted is None:
+        os.environ.pop(_LEGACY_KERAS, None)
+    return executor
+
+
+@contextmanager
+def _executor(executor: Any, spec: StepSpec, executor_input: ExecutorInput) -> Iterator[Any]:
+    from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+    from tfx.dsl.components.base.base_executor import BaseExecutor
+
     task = os.path.dirname(executor_input.output_file)  # noqa: PTH120  It may be a URL.
     with tempfile.TemporaryDirectory(prefix="penstock-step-") as scratch:
         place = {"unique_id": Path(task).name, "tmp_dir": _shared_folder(executor_input) if spec.remote else scratch}

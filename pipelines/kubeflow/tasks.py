@@ -16,7 +16,11 @@ from penstock.pipelines.kubeflow.runtime_values import StepValues
 from penstock.pipelines.kubeflow.step_spec import CHANNEL, InputSpec, StepSpec
 from penstock.pipelines.static_import import digest
 
-ENTRY_POINT = ("python", "-m", "penstock.pipelines.kubeflow.entrypoint")
+_ENTRY_POINT = "penstock.pipelines.kubeflow.entrypoint"
+_WITHOUT_PENSTOCK = (
+    "the image {image} holds no Penstock that its python finds\n"
+    "  next: build it as penstock image --print says, push it, and name it under kubeflow: image"
+)
 EXIT_HANDLER = "exit-handler"
 """Name of its task, component and executor; those of steps have other first parts."""
 
@@ -192,17 +196,21 @@ def _arguments(spec: StepSpec) -> list[str]:
 
 
 def _container(settings: KubeflowConfig, resources: ResourcesConfig, arguments: list[str]) -> dict[str, Any]:
-    container: dict[str, Any] = {
-        "image": resources.image or settings.image,
-        "command": list(ENTRY_POINT),
-        "args": arguments,
-    }
+    image = resources.image or settings.image
+    container: dict[str, Any] = {"image": image, "command": _command(image), "args": arguments}
     if settings.environment:
         container["env"] = [
             {"name": name, "value": _text(value)} for name, value in sorted(settings.environment.items())
         ]
     limits = container_resources(resources)
     return {**container, "resources": limits} if limits else container
+
+
+def _command(image: str) -> list[str]:
+    """Return the command, which tells an image without Penstock as such and not as Python does."""
+    told = _WITHOUT_PENSTOCK.format(image=image)
+    check = f"python -c 'import penstock.version' 2>/dev/null || {{ echo '{told}' >&2; exit 1; }}"
+    return ["sh", "-c", f'{check}; exec python -m {_ENTRY_POINT} "$0" "$@"']
 
 
 def _text(value: str | float | bool) -> str:  # noqa: FBT001  A value of the environment is one of these.

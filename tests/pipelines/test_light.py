@@ -17,7 +17,13 @@ HEAVY = {
     "tensorflow_model_analysis",
     "ml_metadata",
     "google.protobuf",
+    "kfp",
+    "kubernetes",
 }
+CLUSTER = """
+kubeflow: {image: "r/p:1", volumes: [{claim: c, path: /v}]}
+steps: {examples: {with: {input_base: /v/data}}, pusher: {with: {destination: {directory: /v/out}}}}
+"""
 SCRIPT = """
 import json, sys
 sys.argv[0] = "penstock"
@@ -45,12 +51,15 @@ print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
         ["request", "--help"],
         ["convert", "--help"],
         ["infer", "--help"],
+        ["compile", "--help"],
+        ["validate", "cluster.yaml"],
         ["init", "new"],
     ],
 )
 def test_light_commands_import_nothing_heavy(project, command):
     project.write("data/rows.csv", "x,label\n1,0\n")
     project.write("code.py", "def build_model(context): ...\n")
+    project.write("cluster.yaml", "extends: p.yaml\nroot: gs://b/p\n" + CLUSTER)
     project.pipeline(
         "  examples: {component: CsvExampleGen, with: {input_base: data}}\n"
         "  trainer: {component: Trainer, with: {model_fn: code.build_model, label: label}}\n"

@@ -175,15 +175,15 @@ class _Dag:
     def _process(
         self, name: str, component: dict[str, Any], container: dict[str, Any], executor_input: Any, pod: str
     ) -> bool:
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "1", "HOME": pod}
-        environment |= {each["name"]: each["value"] for each in container.get("env", [])}
-        environment |= dict(self._secrets(component["executorLabel"]))
+        declared = {each["name"]: each["value"] for each in container.get("env", [])}
+        declared |= dict(self._secrets(component["executorLabel"]))
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "1", "HOME": pod, "PATH": path, **declared}
         words = [_filled(word, executor_input, pod) for word in (*container["command"], *container["args"])]
-        words = [re.sub(r"\$\((\w+)\)", lambda found: environment.get(found[1], found[0]), word) for word in words]
+        words = [re.sub(r"\$\((\w+)\)", lambda found: declared.get(found[1], found[0]), word) for word in words]
         assert max(map(len, words)) < 1 << 17, "Linux takes no longer argument"
-        command = [sys.executable if words[0] == "python" else words[0], *words[1:]]
         ended = subprocess.run(
-            command, cwd=self.cluster._project, env=environment, capture_output=True, text=True, check=False
+            words, cwd=self.cluster._project, env=environment, capture_output=True, text=True, check=False
         )
         self.run_.logs.setdefault(name, []).append(ended.stdout + ended.stderr)
         return ended.returncode == 0

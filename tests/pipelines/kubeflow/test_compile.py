@@ -14,7 +14,8 @@ from penstock.pipelines.kubeflow.step_spec import StepSpec
 TOP = """
 pipeline: my_pipeline
 root: minio://bucket/root
-vars: {epochs: 5, lower: 0.9, data: /data/rows, width: 2, folder: a, nothing: null, unused: 1}
+vars:
+  {epochs: 5, lower: 0.9, data: /data/rows, width: 2, folder: a, nothing: null, on: true, fn: code.build_model}
 kubeflow:
   image: registry/team/p:1
   retries: 2
@@ -28,7 +29,8 @@ STEPS = """
   trainer_of_mine:
     component: Trainer
     with: {model_fn: code.build_model, label: label, epochs: "${vars.epochs}", hparams: {units: "${vars.width}"}}
-    resources: {cpu: 500m, memory: 2Gi, accelerator: {type: nvidia.com/gpu, count: 2}, image: registry/gpu:1, retries: 0}
+    resources:
+      {cpu: 500m, memory: 2Gi, accelerator: {type: nvidia.com/gpu, count: 2}, image: 'registry/gpu:1', retries: 0}
   evaluator:
     component: Evaluator
     with:
@@ -132,17 +134,17 @@ def test_variables_become_parameters(compiled):
 
 
 def test_what_shapes_the_pipeline_is_compiled_in_and_told(loaded):
+    function = "steps.trainer_of_mine.with.model_fn"
     compiled = compile_pipeline(
-        loaded("root=gs://b/${vars.folder}", "steps.schema.cache=${vars.on}", "vars.on=true", "vars.fn=code.build_model",
-               "steps.trainer_of_mine.with.model_fn=${vars.fn}")
-    )  # fmt: skip
-    assert [parameter.name for parameter in compiled.parameters] == ["epochs", "lower", "data", "width"]
-    assert compiled.notes[:3] == (
-        "vars.folder is compiled in as a: root shapes the pipeline; compile again to change it",
-        "vars.on is compiled in as true: steps.schema.cache shapes the pipeline; compile again to change it",
-        "vars.fn is compiled in as code.build_model: steps.trainer_of_mine.with.model_fn shapes the pipeline; compile "
-        "again to change it",
+        loaded("root=gs://b/${vars.folder}", "steps.schema.cache=${vars.on}", f"{function}=${{vars.fn}}")
     )
+    assert [parameter.name for parameter in compiled.parameters] == ["epochs", "lower", "data", "width"]
+    again = "compile again to change it"
+    assert list(compiled.notes[:3]) == [
+        f"vars.folder is compiled in as a: root shapes the pipeline; {again}",
+        f"vars.on is compiled in as true: steps.schema.cache shapes the pipeline; {again}",
+        f"vars.fn is compiled in as code.build_model: {function} shapes the pipeline; {again}",
+    ]
     destination = task(compiled, "pusher")["inputs"]["parameters"]["config"]["runtimeValue"]["constant"]
     assert json.loads(destination)["destination"]["directory"] == "/data/a/models"
     assert step(compiled, "pusher").bindings == ()
@@ -176,9 +178,10 @@ def test_each_step_has_its_own_cache_switch(compiled):
     switches = {name: each["cachingOptions"] for name, each in compiled.spec["root"]["dag"]["tasks"].items()}
     assert switches["schema"] == {"enableCache": True}
     assert switches["statistics"] == switches["examples"] == {}
-    assert compiled.notes == (
+    (note,) = compiled.notes
+    assert note == (
         "examples will run every time: KFP looks at names and parameters, not at the data behind them, when it looks "
-        "for an earlier result",
+        "for an earlier result"
     )
 
 
@@ -192,7 +195,8 @@ def test_edited_user_code_is_another_step_for_the_cache(loaded, compiled, projec
 def test_containers(compiled):
     trainer = container(compiled, "trainer-of-mine")
     assert trainer["image"] == "registry/gpu:1"
-    assert trainer["command"] == ["python", "-m", "penstock.pipelines.kubeflow.entrypoint"]
+    assert trainer["command"][:2] == ["sh", "-c"]
+    assert trainer["command"][2].endswith('; exec python -m penstock.pipelines.kubeflow.entrypoint "$0" "$@"')
     assert trainer["resources"] == {
         "cpuLimit": 0.5, "cpuRequest": 0.5, "resourceCpuLimit": "500m", "resourceCpuRequest": "500m",
         "memoryLimit": 2.147483648, "memoryRequest": 2.147483648,

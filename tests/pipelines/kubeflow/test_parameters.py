@@ -59,7 +59,9 @@ def test_an_unknown_parameter_is_refused_with_the_closest_name():
     with pytest.raises(ConfigError) as raised:
         check_values([EPOCHS, RATE], {"epoch": 2})
     assert str(raised.value) == (
-        "the compiled pipeline has no parameter 'epoch'\n  expected: one of epochs, rate\n  next: did you mean 'epochs'?"
+        "the compiled pipeline has no parameter 'epoch'\n"
+        "  expected: one of epochs, rate\n"
+        "  next: did you mean 'epochs'?"
     )
     with pytest.raises(ConfigError, match="expected: none: no part of it can be set at run time"):
         check_values([], {"epoch": 2})
