@@ -187,7 +187,12 @@ def test_credentials_are_asked_for_only_to_submit(bare):
         ),
         (grpc.StatusCode.UNAUTHENTICATED, "invalid credentials", "the Google credentials are not accepted", 1),
         (grpc.StatusCode.INVALID_ARGUMENT, "invalid spec", "Vertex AI refused to start the run", 2),
-        (grpc.StatusCode.UNAVAILABLE, "failed to connect", "Vertex AI does not answer", 1),
+        (
+            grpc.StatusCode.UNAVAILABLE,
+            "failed to connect",
+            "whether the run was started is not known: Vertex AI did not answer",
+            1,
+        ),
     ],
 )
 def test_a_refusal(desk, code, message, what, exit_code):
