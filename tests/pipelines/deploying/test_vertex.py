@@ -26,6 +26,7 @@ kubeflow:
   vertex: {project: proj, region: europe-west4, network: projects/1/global/networks/net}
 """
 PARENT = "projects/proj/locations/europe-west4"
+UNKNOWN = "whether the run was started is not known: Vertex AI did not answer"
 CONSOLE = "https://console.cloud.google.com/vertex-ai/locations/europe-west4/pipelines"
 
 
