@@ -20,13 +20,6 @@ from tests.pipelines.deploying.nodes import tasks
 from tests.pipelines.deploying.vertex_server import VertexServer
 
 STEPS = ["examples", "statistics", "schema", "validator", "transform", "trainer", "evaluator", "pusher", "predictions"]
-TO_VERTEX = {
-    "root": "gs://bucket/digits",
-    "vars.data": "gs://bucket/data",
-    "kubeflow.volumes": "[]",
-    "kubeflow.vertex": "{project: proj, region: europe-west4}",
-    "steps.pusher.with.destination.directory": "gs://bucket/serving",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -59,23 +52,18 @@ def test_digits_is_deployed_followed_and_found_unchanged_the_next_time():
     assert [run.runtime_config.parameters for run in server.runs.values()] == [{"epochs": 1}] * 2
 
 
-@pytest.fixture
-def to_vertex():
-    return [text for key, value in TO_VERTEX.items() for text in ("--set", f"{key}={value}")]
-
-
-def test_digits_is_compiled_for_vertex_before_credentials_are_asked_for(to_vertex):
-    ended = penstock("deploy", "configs/digits-kubeflow.yaml", "--target", "vertex", *to_vertex)
+def test_digits_is_compiled_for_vertex_before_credentials_are_asked_for():
+    ended = penstock("deploy", "configs/digits-vertex.yaml")
     assert ended.returncode == 1
-    assert ended.stdout.startswith("compiling digits for vertex://proj/europe-west4\n"), ended.stdout + ended.stderr
-    assert ended.stderr.startswith("vertex://proj/europe-west4: there are no Google credentials"), ended.stderr
+    assert ended.stdout.startswith("compiling digits for vertex://example/europe-west4\n"), ended.stdout + ended.stderr
+    assert ended.stderr.startswith("vertex://example/europe-west4: there are no Google credentials"), ended.stderr
 
 
-def test_the_request_that_vertex_gets_holds_the_compiled_pipeline(to_vertex, tmp_path, monkeypatch):
+def test_the_request_that_vertex_gets_holds_the_compiled_pipeline(tmp_path, monkeypatch):
     from google.cloud.aiplatform_v1.services.pipeline_service import transports
 
     file = tmp_path / "pipeline.yaml"
-    ended = penstock("compile", "configs/digits-kubeflow.yaml", "--target", "vertex", "-o", str(file), *to_vertex)
+    ended = penstock("compile", "configs/digits-vertex.yaml", "-o", str(file))
     assert ended.returncode == 0, ended.stderr
     spec = yaml.safe_load(file.read_text())
     compiled = Compiled(name="digits", target="vertex", root="gs://bucket/digits", spec=spec)
