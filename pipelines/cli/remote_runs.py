@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,8 +73,10 @@ def follow_to_end(source: Run, name: str, *, json: bool, facts: dict[str, Any] |
     from penstock.pipelines.deploying.terminal import as_json, left_running, show_followed
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # The stream itself: what keeps kfp quiet exchanges sys.stdout for a moment while the spinners' thread writes.
+    console = Console(file=sys.stderr if json else sys.stdout)
     try:
-        followed = show_followed(Console(stderr=json), source, name, len(source.steps))
+        followed = show_followed(console, source, name, len(source.steps))
     except KeyboardInterrupt as error:
         typer.echo(left_running(source), err=True)
         raise typer.Exit(INTERRUPTED) from error

@@ -42,9 +42,9 @@ def refused(error: Any, access: Access, doing: str) -> PenstockError:
         received = f"{status} {error.reason}" + (f": {said}" if said else "")
         return NoAnswer(f"the server cannot {doing} now", where=access.host, received=received, hint="try again later")
     if status in (400, 404, 409, 422):
-        return ConfigError(
-            f"the server refused to {doing}", where=access.host, received=f"{status} {error.reason}: {said}"
-        )
+        hint = f"see what is there: penstock runs list {access.options()}" if status == 404 else None
+        received = f"{status} {error.reason}: {said}"
+        return ConfigError(f"the server refused to {doing}", where=access.host, received=received, hint=hint)
     return EnvironmentProblem(f"the server failed to {doing}", where=access.host, received=f"{status}: {said}")
 
 

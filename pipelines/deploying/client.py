@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -36,7 +37,8 @@ class Server:
 
     def __init__(self, access: Access) -> None:
         self.access = access
-        with self._told():
+        # A login that the user asked kfp for in its own environment variables talks to the user.
+        with self._told(), contextlib.redirect_stdout(sys.stderr):
             self.client = _client_class()(access)
         self.ask("answer", self.client.get_kfp_healthz)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -88,7 +88,7 @@ class _Nodes:
         if task is None or task.state in (None, "RUNTIME_STATE_UNSPECIFIED"):
             return Progress(step, "pending" if driver is not None else "waiting")
         phase = _PHASES.get(task.state, "running")
-        executors = [node for node in self._below(task) if _EXECUTOR.fullmatch(node.display_name or "")]
+        executors = self._executors(task)
         if phase == "ran" and executors and all(node.state == "SKIPPED" for node in executors):
             phase = "cached"
         if phase == "running" and executors and all(node.state == "PENDING" for node in executors):
@@ -99,13 +99,21 @@ class _Nodes:
         error = next((said for node in (*failed, task) if (said := _error(node))), None)
         return Progress(step, phase, _seconds(found), error, failed[-1].pod_name)
 
-    def _below(self, node: Any, depth: int = 8) -> Iterator[Any]:
-        for child in node.child_tasks or () if depth else ():
-            name = child.task_id or child.pod_name or ""
-            found = self._by_id.get(name) or self._by_id.get(name.rpartition("-")[2])
-            if found is not None and found is not node:
-                yield found
-                yield from self._below(found, depth - 1)
+    def _executors(self, task: Any) -> list[Any]:
+        """Return the executors of a task.
+
+        An executor's children are its attempts, and the drivers of the steps that come after.
+        """
+        found: list[Any] = []
+        left = [task]
+        while left:
+            for child in left.pop().child_tasks or ():
+                name = child.task_id or child.pod_name or ""
+                node = self._by_id.get(name) or self._by_id.get(name.rpartition("-")[2])
+                if node is not None and _EXECUTOR.fullmatch(node.display_name or "") and node not in found:
+                    found.append(node)
+                    left.append(node)
+        return found
 
 
 def _error(node: Any) -> str | None:

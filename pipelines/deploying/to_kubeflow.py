@@ -42,7 +42,7 @@ def deploy_to_kubeflow(request: Request, say: Callable[[str], None], *, access: 
     say(f"compiling {request.pipeline} for {access.host}")
     pipeline = request.compile()
     for note in pipeline.notes:
-        say(f"  {note}")
+        say(f"  note: {note}")
     order = Order(
         name=request.run_name,
         experiment=request.experiment,

@@ -28,7 +28,7 @@ def deploy_to_vertex(request: Request, say: Callable[[str], None]) -> Deployed:
     say(f"compiling {request.pipeline} for {vertex.host}")
     pipeline = request.compile()
     for note in pipeline.notes:
-        say(f"  {note}")
+        say(f"  note: {note}")
     parameters = pipeline.check_parameters(request.parameters)
     when = request.schedule
     job = pipeline_job(vertex, pipeline, request.run_name if when is None else pipeline.name, parameters, key)

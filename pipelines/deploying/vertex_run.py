@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, EnvironmentProblem
+from penstock.pipelines.deploying.answers import NoAnswer
 from penstock.pipelines.deploying.kubeflow_run import task_names
 from penstock.pipelines.deploying.submit import utc
 from penstock.pipelines.deploying.tasks import Phase, Progress
@@ -73,8 +74,18 @@ def submit(vertex: Vertex, job: Any, settings: KubeflowConfig) -> list[str]:
     Raises:
         PenstockError: Vertex AI refuses it or cannot be asked.
     """
-    with vertex.told("start the run") as logged:
-        job.submit(service_account=settings.service_account, network=_network(settings), create_request_timeout=SECONDS)
+    try:
+        with vertex.told("start the run") as logged:
+            job.submit(
+                service_account=settings.service_account, network=_network(settings), create_request_timeout=SECONDS
+            )
+    except NoAnswer as error:
+        raise EnvironmentProblem(
+            "whether the run was started is not known: Vertex AI did not answer",
+            where=vertex.host,
+            received=error.received,
+            hint=f"look first, then deploy again: penstock runs list --host {vertex.host}",
+        ) from error
     return logged
 
 

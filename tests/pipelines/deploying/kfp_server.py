@@ -257,7 +257,7 @@ def _handler(memory: KfpServer) -> type[BaseHTTPRequestHandler]:
 
 def _uploaded(body: bytes) -> str:
     _, part = message_from_bytes(body).walk()
-    return bytes(part.get_payload(decode=True)).decode()  # type: ignore[arg-type]  # Bytes, where they are decoded.
+    return bytes(part.get_payload(decode=True)).decode()
 
 
 def _filtered(items: dict[str, Any], query: dict[str, str]) -> list[Any]:

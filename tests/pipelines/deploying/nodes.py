@@ -1,6 +1,7 @@
 """Task details as Kubeflow's API makes them of a workflow's nodes.
 
 They have no errors, as the server fills none in, and a node calls its children by other ids than their pods' names.
+What comes after an executor is its child too.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ _NEVER = "0001-01-01T00:00:00Z"
 def tasks(**states: str) -> list[Any]:
     """Return the nodes of a run: step → what it does (``driver``, ``pending``, ``running``, ``ran``, ``cached``, …)."""
     nodes = [_node("p-x7k2l", "RUNNING", "p-x7k2l"), _node("root-driver", "SUCCEEDED", "system-dag-driver")]
+    steps = list(states)
     for number, (step, state) in enumerate(states.items()):
-        nodes += _step(step, state, number)
+        nodes += _step(step, state, number, [f"{after}-driver" for after in steps[number + 1 : number + 2]])
     return nodes
 
 
@@ -28,7 +30,7 @@ def pod(step: str) -> str:
     return _pod("system-container-impl", f"{step}.executor")
 
 
-def _step(step: str, state: str, number: int) -> list[Any]:
+def _step(step: str, state: str, number: int, after: list[str]) -> list[Any]:
     driver_state = {"driver": "RUNNING", "driver failed": "FAILED"}.get(state, "SUCCEEDED")
     driver = _node(f"{step}-driver", driver_state, "system-container-driver", number)
     if state in ("driver", "driver failed"):
@@ -37,11 +39,10 @@ def _step(step: str, state: str, number: int) -> list[Any]:
         return [_node(step, None, "system-container-executor", number)]
     own = {"pending": "RUNNING", "running": "RUNNING", "failed": "FAILED", "canceled": "FAILED"}.get(state, "SUCCEEDED")
     executor = {"pending": "PENDING", "cached": "SKIPPED", "ran": "SUCCEEDED"}.get(state, own)
-    children = [PipelineTaskDetailChildTask(pod_name=f"p-x7k2l-{_hash(f'{step}.executor')}")]
     return [
         driver,
-        _node(step, own, "system-container-executor", number, children),
-        _node("executor", executor, "system-container-impl", number, key=f"{step}.executor"),
+        _node(step, own, "system-container-executor", number, _children(f"{step}.executor")),
+        _node("executor", executor, "system-container-impl", number, _children(*after), key=f"{step}.executor"),
     ]
 
 
@@ -65,6 +66,10 @@ def _node(
         pod_name=_pod(template, key or name),
         child_tasks=children,
     )
+
+
+def _children(*keys: str) -> list[Any]:
+    return [PipelineTaskDetailChildTask(pod_name=f"p-x7k2l-{_hash(key)}") for key in keys]
 
 
 def _pod(template: str, key: str) -> str:

@@ -117,7 +117,7 @@ def test_not_waiting_says_how_to_go_on(desk):
 
 def test_what_the_compiler_notes_is_told(desk):
     desk.compiles_to(compiled(notes=("vars.accuracy is compiled in",)))
-    assert "\n  vars.accuracy is compiled in\n" in desk.deploy("--no-wait").output
+    assert "\n  note: vars.accuracy is compiled in\n" in desk.deploy("--no-wait").output
 
 
 def test_as_json(desk):

@@ -26,6 +26,7 @@ kubeflow:
   vertex: {project: proj, region: europe-west4, network: projects/1/global/networks/net}
 """
 PARENT = "projects/proj/locations/europe-west4"
+UNKNOWN = "whether the run was started is not known: Vertex AI did not answer"
 CONSOLE = "https://console.cloud.google.com/vertex-ai/locations/europe-west4/pipelines"
 
 
@@ -187,7 +188,12 @@ def test_credentials_are_asked_for_only_to_submit(bare):
         ),
         (grpc.StatusCode.UNAUTHENTICATED, "invalid credentials", "the Google credentials are not accepted", 1),
         (grpc.StatusCode.INVALID_ARGUMENT, "invalid spec", "Vertex AI refused to start the run", 2),
-        (grpc.StatusCode.UNAVAILABLE, "failed to connect", "Vertex AI does not answer", 1),
+        (
+            grpc.StatusCode.UNAVAILABLE,
+            "failed to connect",
+            "whether the run was started is not known: Vertex AI did not answer",
+            1,
+        ),
     ],
 )
 def test_a_refusal(desk, code, message, what, exit_code):
