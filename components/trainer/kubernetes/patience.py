@@ -13,7 +13,7 @@ class Patience:
         look: Between two looks at the job.
         start: Until all pods run.
         silence: For which the API may not answer.
-        logs: For which the rest of an ended pod's log is waited for.
+        logs: For which the rest of the ended pods' logs is waited for.
         beat: Between two heartbeats.
     """
 
