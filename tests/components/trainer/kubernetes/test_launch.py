@@ -139,6 +139,13 @@ def test_a_training_that_somebody_runs_is_left_alone(training: Training, cluster
     assert name in cluster.jobs
 
 
+def test_a_result_that_is_not_there(training: Training, cluster: FakeCluster) -> None:
+    cluster.script = [lambda cluster: cluster.condition("Succeeded")]
+    with pytest.raises(EnvironmentProblem, match="what it left does not come to this step") as caught:
+        training.run(replace(QUICK, files=0.05))
+    assert caught.value.where == str(training.job_folder / "result.json")
+
+
 def test_checkpoints_stay_when_it_fails(training: Training, cluster: FakeCluster) -> None:
     checkpoint = training.shared / ".penstock" / "checkpoints" / training.job_folder.name / "ckpt-1"
 
