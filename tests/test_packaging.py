@@ -43,4 +43,5 @@ def test_data_files_are_there(wheel):
     names = {f"penstock/{path.relative_to(REPOSITORY)}" for path in files}
     assert "penstock/pipelines/template/data/iris.csv" in names
     names |= {f"penstock/pipelines/catalog/{name}.json" for name in ("components", "protos", "metrics")}
+    names |= {f"penstock/pipelines/image/{name}" for name in ("requirements.txt", "template.Dockerfile")}
     assert names | {"penstock/py.typed"} <= wheel

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from penstock.pipelines.image.stage import Image
 
 
-@example("penstock image pipeline.yaml --tag registry.example.com/team/flowers:1.0 && $(penstock image --print)")
+@example("penstock image pipeline.yaml --tag registry.example.com/team/flowers:1.0")
 def image(
     file: Annotated[
         Path | None,

@@ -25,8 +25,7 @@ from penstock.pipelines.cli.serving_options import told_plainly
 from penstock.serving.official import PINNED_IMAGE
 
 if TYPE_CHECKING:
-    from penstock.pipelines.manifests.options import ManifestOptions
-    from penstock.pipelines.models.find import Model
+    from penstock.pipelines.manifests.options import ManifestOptions, Placed
     from penstock.pipelines.models.serve import Wanted
 
 _GENERATED_FOLDER = ".penstock/serving"
@@ -80,7 +79,7 @@ def serve(  # noqa: PLR0913  One argument an option.
 ) -> None:
     """Serve what was pushed: with tensorflow_model_server when it is on PATH, else with the embedded server."""
     from penstock.errors import ConfigError
-    from penstock.pipelines.manifests.options import ManifestOptions
+    from penstock.pipelines.manifests.options import ManifestOptions, placed
     from penstock.pipelines.models.find import find_models, require_servable, with_neighbours
     from penstock.pipelines.models.serve import Wanted
 
@@ -100,7 +99,7 @@ def serve(  # noqa: PLR0913  One argument an option.
             options = ManifestOptions(
                 image, namespace, name, replicas, max_replicas, cpu, memory, service_account, batching=batching
             )
-            _print_manifests(servable, base or (), variant, options)
+            _print_manifests(placed(servable, base or (), _claims(where or ())), variant, options)
             return
         wanted = Wanted(servable, host, port, rest_port, batching=batching)
         code = _print_commands(wanted) if print_command else _serve(wanted)
@@ -136,13 +135,11 @@ def _print_commands(wanted: Wanted) -> int:
     return 0
 
 
-def _print_manifests(models: Sequence[Model], bases: Sequence[str], variant: str, options: ManifestOptions) -> None:
+def _print_manifests(found: Sequence[Placed], variant: str, options: ManifestOptions) -> None:
     from penstock.pipelines.manifests.kserve import kserve_manifests
-    from penstock.pipelines.manifests.options import placed
     from penstock.pipelines.manifests.plain import plain_manifests
     from penstock.pipelines.manifests.text import as_yaml
 
-    found = placed(models, bases)
     made = {
         "plain": (plain_manifests, "TensorFlow Serving in pods of its own. kubectl apply -f -"),
         "kserve": (kserve_manifests, "KServe. kubectl apply -f -"),
@@ -151,3 +148,16 @@ def _print_manifests(models: Sequence[Model], bases: Sequence[str], variant: str
         manifests, heading = made[kind]
         other = "\nApply this or the other variant, not both." if variant == "both" else ""
         typer.echo(as_yaml(manifests(found, options), heading + other), nl=False)
+
+
+def _claims(where: Sequence[Path]) -> dict[str, str]:
+    """Return the folders at which steps on Kubeflow mount claims, as the pipeline files say."""
+    from penstock.pipelines.config import load
+
+    volumes = [
+        volume
+        for file in where
+        if file.suffix in (".yaml", ".yml")
+        for volume in load(file).document.value(("kubeflow", "volumes")) or ()
+    ]
+    return {volume["path"]: volume["claim"] for volume in volumes}

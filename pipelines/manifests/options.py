@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -93,18 +93,21 @@ class Placed:
         return Claim(match[1], match[2].strip("/")) if match else None
 
 
-def placed(models: Sequence[Model], bases: Sequence[str]) -> list[Placed]:
+def placed(models: Sequence[Model], bases: Sequence[str], claims: Mapping[str, str] | None = None) -> list[Placed]:
     """Return where the cluster finds each model.
 
     Args:
         models: The models.
         bases: ``NAME=URI`` each, or one URI alone where there is one model; they go before what the project says.
+        claims: Folder → the claim that steps on the cluster mount there: what is pushed below it lies on the claim.
 
     Raises:
         ConfigError: A base path is a folder of this machine, or no place of a cluster; a name is unknown.
     """
     given = _named(models, bases)
-    return [Placed(model, _seen(model, given.get(model.name, model.base))) for model in models]
+    return [
+        Placed(model, _seen(model, given.get(model.name) or _on_claim(model.base, claims or {}))) for model in models
+    ]
 
 
 def object_name(wanted: str | None, models: Sequence[Model]) -> str:
@@ -146,6 +149,13 @@ def _named(models: Sequence[Model], bases: Sequence[str]) -> dict[str, str]:
             )
         given[name] = uri
     return given
+
+
+def _on_claim(base: str, claims: Mapping[str, str]) -> str:
+    for folder, claim in claims.items():
+        if PurePosixPath(base).is_relative_to(folder):
+            return f"pvc://{claim}/{PurePosixPath(base).relative_to(folder)}"
+    return base
 
 
 def _seen(model: Model, uri: str) -> str:

@@ -89,8 +89,7 @@ class TrainingJob:
         return self
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        for log in self._logs.values():
-            log.finish(self._patience.logs if error is None or isinstance(error, PenstockError) else 0)
+        self._finish_logs(self._patience.logs if error is None or isinstance(error, PenstockError) else 0.0)
         try:
             self.remove()
         except PenstockError as problem:
@@ -208,6 +207,11 @@ class TrainingJob:
         elif pod.started:
             self._logs[pod.uid] = PodLog(self._connection, pod.task, pod.name, self._report)
 
+    def _finish_logs(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        for log in self._logs.values():
+            log.finish(max(0.0, deadline - time.monotonic()))
+
     def _notice(self, pod: PodState) -> None:
         known = self._uids.setdefault(pod.task, [])
         if pod.uid not in known:
@@ -262,8 +266,7 @@ class TrainingJob:
         return "Succeeded" in true
 
     def _failure(self, message: str) -> PenstockError:
-        for log in self._logs.values():
-            log.finish(self._patience.logs)
+        self._finish_logs(self._patience.logs)
         found = [failure for pod in self._pods if (failure := self._why(pod)) is not None]
         if not found:
             return no_cause(self.place, message)

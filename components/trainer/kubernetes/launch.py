@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -19,7 +18,7 @@ from penstock.components.trainer.kubernetes.connection import connect, own_image
 from penstock.components.trainer.kubernetes.job import TrainingJob
 from penstock.components.trainer.kubernetes.manifest import JobRequest, training_job
 from penstock.components.trainer.kubernetes.patience import Patience
-from penstock.components.trainer.kubernetes.shared import fetch, job_folder, staged
+from penstock.components.trainer.kubernetes.shared import fetch, job_folder, read_result, staged
 from penstock.components.trainer.launch import fixed_variables
 from penstock.components.trainer.request import TrainRequest, TrainResult, to_json
 from penstock.components.trainer.strategy_options import MultiWorkerMirroredStrategy, ParameterServerStrategy
@@ -79,9 +78,9 @@ def train_on_kubernetes(
             with job:
                 note(f"training job {job.place}: {', '.join(manifest['spec']['tfReplicaSpecs'])}")
                 job.wait()
-            result = json.loads(laid.result.read_text(encoding="utf-8"))
+            result = read_result(laid, patience.files)
             fetch(laid)
-            return TrainResult(result)
+            return result
 
 
 def job_name(request: TrainRequest) -> str:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from penstock.components.trainer.cluster.reporting import Kind, Report
@@ -101,9 +102,19 @@ class PodLog:
             )
             with stream:
                 self._take(stream)
-        except (ApiException, HTTPError, OSError):
+        except ApiException as error:
+            return self._refused(error)
+        except (HTTPError, OSError):
             return False  # Whether that matters is for the job's state to say; the log is asked for again.
         return True
+
+    def _refused(self, error: Any) -> bool:
+        """Return whether there is no more to come: the pod is gone, or its log is not for this step."""
+        if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            self._report(self._task, "note", f"the cluster does not show its log ({error.status} {error.reason})")
+            self.abandon()
+            return True
+        return bool(error.status == HTTPStatus.NOT_FOUND)
 
     def _take(self, stream: Any) -> None:
         rest = b""

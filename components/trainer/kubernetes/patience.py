@@ -13,7 +13,8 @@ class Patience:
         look: Between two looks at the job.
         start: Until all pods run.
         silence: For which the API may not answer.
-        logs: For which the rest of an ended pod's log is waited for.
+        logs: For which the rest of the ended pods' logs is waited for.
+        files: For which a network file system may not show what the chief left.
         beat: Between two heartbeats.
     """
 
@@ -21,4 +22,5 @@ class Patience:
     start: float = 1800.0
     silence: float = 300.0
     logs: float = 10.0
+    files: float = 60.0
     beat: float = 5.0

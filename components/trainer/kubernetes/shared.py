@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from penstock.components.trainer.cluster_options import KubernetesLauncher
-from penstock.components.trainer.request import TrainRequest, to_json
+from penstock.components.trainer.request import TrainRequest, TrainResult, to_json
 from penstock.components.trainer.task import REQUEST, RESULT, SEARCH_PATH
 from penstock.errors import EnvironmentProblem
 
@@ -81,6 +82,31 @@ def staged(request: TrainRequest, options: KubernetesLauncher, name: str) -> Ite
         yield laid
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_result(laid: Staged, seconds: float) -> TrainResult:
+    """Return what the chief recorded of the model.
+
+    Args:
+        laid: The job's folder.
+        seconds: How long a network file system may take to show it.
+
+    Raises:
+        EnvironmentProblem: It is not there.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return TrainResult(json.loads(laid.result.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            if time.monotonic() >= deadline:
+                raise EnvironmentProblem(
+                    "the chief ended well, and what it left does not come to this step",
+                    where=str(laid.result),
+                    expected="one volume, mounted in this step and in the pods",
+                    hint="see that cluster.volumes names the claim that this step has at that path",
+                ) from error
+            time.sleep(min(0.5, seconds))
 
 
 def fetch(laid: Staged) -> None:

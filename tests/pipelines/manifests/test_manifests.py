@@ -136,6 +136,13 @@ def test_a_claim_is_mounted_read_only() -> None:
     assert {"name": "claim-0", "persistentVolumeClaim": claim} in volumes
 
 
+def test_a_folder_that_steps_mount_a_claim_at_lies_on_the_claim() -> None:
+    (found,) = placed([model(base="/serving/team/digits")], (), {"/serving": "models", "/data": "rows"})
+    assert found.uri == "pvc://models/team/digits"
+    (found,) = placed([model(base="/serving/digits")], ("gs://b/d",), {"/serving": "models"})
+    assert found.uri == "gs://b/d"
+
+
 def test_two_models_in_one_server_and_in_two_services() -> None:
     models = (model(), model("wine", "pvc://models/wine"))
     made = plain(*models)

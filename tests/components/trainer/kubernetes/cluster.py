@@ -172,7 +172,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         for begin, (status, message) in cluster.broken.items():
-            if f"{method} {path}".startswith(begin):
+            whole = begin.startswith("GET /api/") and not begin.endswith("/")
+            if f"{method} {path}" == begin or (not whole and f"{method} {path}".startswith(begin)):
                 self._send(status, {"kind": "Status", "code": status, "message": message})
                 return
         if job := JOBS.fullmatch(path):
@@ -213,9 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
         shown = [pod.as_json(job) for pod in cluster.pods]
         if name is None:
             self._send(200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": shown})
-        elif log:
-            (pod,) = (pod for pod in cluster.pods if f"{job}-{pod.kind}-{pod.index}" == name)
-            self._log(pod)
+        elif log and (named := [pod for pod in cluster.pods if f"{job}-{pod.kind}-{pod.index}" == name]):
+            self._log(named[0])
         elif cluster.own_pod is not None:
             self._send(200, cluster.own_pod)
         else:

@@ -96,6 +96,13 @@ def test_a_log_that_breaks_off_goes_on_where_it_was(
     assert shown == ["chief 0 | one", "chief 0 | two", "chief 0 | three"]
 
 
+def test_a_log_that_the_cluster_does_not_show(training: Training, cluster: FakeCluster) -> None:
+    cluster.script = [starting(Pod("chief", 0, lines=["hidden"])), *[lambda _: None] * 5, training.trained]
+    cluster.broken["GET /api/v1/namespaces/team-a/pods/"] = (403, "no")
+    assert training.run().properties == {"steps": 7}
+    assert training.reports == ["chief 0: note: the cluster does not show its log (403 Forbidden)"]
+
+
 def test_the_order_of_calls(training: Training, cluster: FakeCluster) -> None:
     training.run()
     assert [call.split()[0] for call in cluster.calls if "tfjobs" in call] == ["GET", "POST", "GET", "GET", "DELETE"]
@@ -130,6 +137,13 @@ def test_a_training_that_somebody_runs_is_left_alone(training: Training, cluster
     ):
         training.run()
     assert name in cluster.jobs
+
+
+def test_a_result_that_is_not_there(training: Training, cluster: FakeCluster) -> None:
+    cluster.script = [lambda cluster: cluster.condition("Succeeded")]
+    with pytest.raises(EnvironmentProblem, match="what it left does not come to this step") as caught:
+        training.run(replace(QUICK, files=0.05))
+    assert caught.value.where == str(training.job_folder / "result.json")
 
 
 def test_checkpoints_stay_when_it_fails(training: Training, cluster: FakeCluster) -> None:
@@ -228,7 +242,7 @@ def test_a_silent_api_is_borne_for_a_while(training: Training, cluster: FakeClus
         threading.Timer(0.3, lambda: setattr(cluster, "silent", False)).start()
 
     cluster.script = [starting(Pod("chief", 0)), go_silent, training.trained]
-    assert training.run(Patience(look=0.02, start=5, silence=20, logs=2)).properties == {"steps": 7}
+    assert training.run(Patience(look=0.02, start=5, silence=20, logs=30)).properties == {"steps": 7}
     assert any("the job goes on, and this step waits" in report for report in training.reports)
 
 
@@ -238,7 +252,7 @@ def test_an_api_that_stays_away(training: Training, cluster: FakeCluster) -> Non
 
     cluster.script = [starting(Pod("chief", 0)), go_silent]
     with pytest.raises(EnvironmentProblem, match=r"the Kubernetes API has not answered for \d+ s while") as caught:
-        training.run(QUICK)
+        training.run(replace(QUICK, logs=0.1))
     assert "kubectl get tfjob penstock-" in str(caught.value)
     assert any("is still there" in report and "kubectl delete tfjob" in report for report in training.reports)
 
