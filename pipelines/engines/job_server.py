@@ -19,8 +19,8 @@ from pathlib import Path
 
 from penstock.errors import EnvironmentProblem
 
-READY_SECONDS = 60.0
-"""How long a job server may take until it accepts jobs; 2 to 5 s are usual, more on a busy machine."""
+READY_SECONDS = 120.0
+"""How long a job server may take until it accepts jobs; 3 s are usual, 15 s were seen on a busy machine."""
 
 _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.05

@@ -142,3 +142,8 @@ def test_flags(project):
         "--experiments=a",
         "--experiments=b",
     )
+
+
+def test_options_of_flinks_job_server(project):
+    assert _graph(project, "{runner: flink, options: {checkpointing_interval: 1000, object_reuse: true}}")
+    assert "Beam has no option 'object_reuse'" in _problems(project, "{runner: spark, options: {object_reuse: true}}")

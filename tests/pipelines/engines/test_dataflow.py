@@ -58,9 +58,12 @@ class Submitted:
 
 @pytest.fixture
 def submitted(monkeypatch):
+    from apache_beam.options.pipeline_options import GoogleCloudOptions
     from apache_beam.runners.dataflow.internal.apiclient import DataflowApplicationClient
 
     found = Submitted()
+    # Beam looks at the bucket, to warn of what it costs.
+    monkeypatch.setattr(GoogleCloudOptions, "_warn_if_soft_delete_policy_enabled", lambda *_: None)
     monkeypatch.setattr(DataflowApplicationClient, "stage_file", found.stage_file)
     monkeypatch.setattr(DataflowApplicationClient, "submit_job_description", found.submit)
     return found
