@@ -126,7 +126,7 @@ class _Explainer:
     def _compared(self, step: Step, info: Any) -> Explanation:
         """Explain a step that would run by what changed since it last ended well."""
         reader = self._reader
-        last = next(iter(reader.newest_of_step(step.name, 1)), None) if reader is not None else None
+        last = _newest(reader, step.name) if reader is not None else None
         if reader is None or last is None:
             return Explanation(step.name, step.type.name, cached=False, reason="it has not run before")
         found = tuple(changes(reader, step.name, last, self._situation(step, info)))
@@ -160,6 +160,15 @@ class _Explainer:
 
 
 _UNKNOWN = "nothing that is recorded changed; its component may have, or the artifacts of its inputs"
+
+
+def _newest(reader: Reader, step: str) -> Execution | None:
+    """Return the execution whose result a step gave last: a cached one records neither inputs nor parameters."""
+    last = next(iter(reader.newest_of_step(step, 1)), None)
+    if last is None or last.state != "CACHED":
+        return last
+    makers = reader.makers(last.all_outputs()).values()
+    return max(makers, key=lambda execution: execution.id, default=last)
 
 
 def _listed(words: Sequence[str]) -> str:
