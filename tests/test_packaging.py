@@ -42,5 +42,9 @@ def test_data_files_are_there(wheel):
     files = [path for path in template.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     names = {f"penstock/{path.relative_to(REPOSITORY)}" for path in files}
     assert "penstock/pipelines/template/data/iris.csv" in names
+    names |= {
+        f"penstock/pipelines/report/template/{path.name}"
+        for path in (REPOSITORY / "pipelines/report/template").iterdir()
+    }
     names |= {f"penstock/pipelines/catalog/{name}.json" for name in ("components", "protos", "metrics")}
     assert names | {"penstock/py.typed"} <= wheel
