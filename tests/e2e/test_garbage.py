@@ -38,7 +38,6 @@ def test_what_was_marked_and_not_yet_deleted_is_not_taken_from_the_cache_either(
     """A kill between the two: the files are still there, and look as good as ever."""
     from penstock.pipelines import garbage
     from penstock.pipelines.config import load
-    from penstock.pipelines.resolve import resolve
 
     (tmp_path / "p.yaml").write_text(PIPELINE, encoding="utf-8")
     for name in ("a", "b"):
@@ -46,6 +45,6 @@ def test_what_was_marked_and_not_yet_deleted_is_not_taken_from_the_cache_either(
     assert [run(tmp_path, schema) for schema in ("a.pbtxt", "b.pbtxt")] == ["ran", "ran"]
     loaded = load(tmp_path / "p.yaml")
     monkeypatch.setattr(garbage, "_delete", lambda _: [])
-    (item,) = garbage.remove(loaded, resolve(loaded), 1).garbage
+    (item,) = garbage.remove(loaded, 1).garbage
     assert item.folders[0].is_dir()
     assert run(tmp_path, "a.pbtxt") == "ran"
