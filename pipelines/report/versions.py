@@ -82,7 +82,7 @@ def read_versions(reader: Reader, given: frozenset[int]) -> list[Versions]:
 
 
 def label_targets(reader: Reader) -> dict[str, dict[str, str]]:
-    """Return model → label → the version that it points to, by what was recorded of pushes, promotions and rollbacks."""
+    """Return model → label → version, by what was recorded of pushes, promotions and rollbacks."""
     pushed, _ = _pushed(reader)
     return {name: _targets(_moves(reader.sqlite, name, found)) for name, found in pushed.items()}
 
