@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from penstock.errors import EnvironmentProblem
 from penstock.metadata.connection import explained, open_store
-from penstock.metadata.garbage import Judged, Labels, Work, judge
+from penstock.metadata.garbage import Judged, Work, judge
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact
 from penstock.metadata.scan import Scan
-from penstock.pipelines.graph import Graph
+from penstock.pipelines.report.versions import label_targets
 from penstock.pipelines.runners.lock import hold
 
 if TYPE_CHECKING:
@@ -54,21 +54,19 @@ class Verdict:
         return sum(item.size for item in self.garbage)
 
 
-def look(loaded: Loaded, graph: Graph, keep_runs: int) -> Verdict:
+def look(loaded: Loaded, keep_runs: int) -> Verdict:
     """Return what can go; changes nothing.
 
     Args:
         loaded: The config.
-        graph: The checked pipeline.
         keep_runs: How many of the newest runs are kept.
 
     Raises:
         EnvironmentProblem: The store is not there, or cannot be read.
-        ConfigError: Where labels point cannot be told.
     """
     root = Path(os.path.abspath(loaded.root))  # noqa: PTH100  Links stay as TFX wrote them.
-    scan = Scan(Path(graph.sqlite), graph.name)
-    judged = judge(scan, keep_runs, _labels(loaded, graph), _is_there)
+    scan = Scan(Path(loaded.sqlite), loaded.config.pipeline)
+    judged = judge(scan, keep_runs, label_targets(Reader(scan.sqlite, scan.pipeline)), _is_there)
     garbage, kept = [], []
     for one in judged:
         item = _item(root, one)
@@ -79,7 +77,7 @@ def look(loaded: Loaded, graph: Graph, keep_runs: int) -> Verdict:
     return Verdict(tuple(garbage), tuple(kept))
 
 
-def remove(loaded: Loaded, graph: Graph, keep_runs: int) -> Verdict:
+def remove(loaded: Loaded, keep_runs: int) -> Verdict:
     """Remove what can go, while nothing else uses the root; it is judged anew once that is sure.
 
     An artifact is marked as deleted in ML Metadata before its files go, so that no later run reuses it; a folder is
@@ -91,9 +89,10 @@ def remove(loaded: Loaded, graph: Graph, keep_runs: int) -> Verdict:
     Raises:
         EnvironmentProblem: A run holds the root, the store cannot be written, or files cannot be removed.
     """
+    scan = Scan(Path(loaded.sqlite), loaded.config.pipeline)  # Where there is no store, no root is made either.
     with _alone(Path(loaded.root)):
-        verdict = look(loaded, graph, keep_runs)
-        _mark(Path(graph.sqlite), [one.judged.work for one in verdict.garbage if not one.judged.work.deleted])
+        verdict = look(loaded, keep_runs)
+        _mark(scan.sqlite, [one.judged.work for one in verdict.garbage if not one.judged.work.deleted])
         failures = [failure for item in verdict.garbage for folder in item.folders for failure in _delete(folder)]
     if failures:
         raise EnvironmentProblem(
@@ -116,21 +115,6 @@ def _alone(root: Path) -> Iterator[None]:
                 error.what, where=error.where, hint="nothing was removed; run gc again when nothing uses the root"
             ) from error
         yield
-
-
-def _labels(loaded: Loaded, graph: Graph) -> Labels:
-    """Return where labels point, by the configs of the models and by the store; either is reason enough to keep."""
-    from penstock.pipelines.models.find import find_models
-    from penstock.pipelines.report.versions import read_versions
-
-    found: dict[str, dict[str, str]] = {}
-    for model in read_versions(Reader(Path(graph.sqlite), graph.name), frozenset()):
-        found[model.model] = {label: one.number for one in model.versions for label in one.labels}
-    if any(step.type.name != "Resolver" for step, _ in graph.giving("PushedModel")):
-        for served in find_models([loaded.document.file]):
-            for label, version in served.labels.items():
-                found.setdefault(served.name, {})[label] = str(version)
-    return found
 
 
 def _is_there(place: str) -> bool:

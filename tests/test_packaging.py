@@ -42,6 +42,10 @@ def test_data_files_are_there(wheel):
     files = [path for path in template.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     names = {f"penstock/{path.relative_to(REPOSITORY)}" for path in files}
     assert "penstock/pipelines/template/data/iris.csv" in names
+    names |= {
+        f"penstock/pipelines/report/template/{path.name}"
+        for path in (REPOSITORY / "pipelines/report/template").iterdir()
+    }
     names |= {f"penstock/pipelines/catalog/{name}.json" for name in ("components", "protos", "metrics")}
     names |= {f"penstock/pipelines/image/{name}" for name in ("requirements.txt", "template.Dockerfile")}
     assert names | {"penstock/py.typed"} <= wheel

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penstock.pipelines.cli.checked import checked, refuse_remote_root
+from penstock.pipelines.cli.checked import refuse_remote_root
 from penstock.pipelines.cli.options import File, Json, Set, errors_as_json, example, print_json
 
 if TYPE_CHECKING:
@@ -24,12 +24,13 @@ def gc(
     json: Json = False,
 ) -> None:
     """List, and with --yes remove, the artifacts that no recent run, no version and no label refers to."""
+    from penstock.pipelines.config import load
     from penstock.pipelines.garbage import look, remove
 
     with errors_as_json(enabled=json):
-        loaded, graph = checked(file, set_)
+        loaded = load(file, set_ or ())
         refuse_remote_root(loaded)
-        verdict = (remove if yes else look)(loaded, graph, keep_runs)
+        verdict = (remove if yes else look)(loaded, keep_runs)
     if json:
         print_json(_as_json(verdict, removed=yes))
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,11 +11,12 @@ from penstock.errors import PenstockError
 from penstock.metadata import vocabulary
 from penstock.metadata.evaluations import OVERALL, metrics_by_slice
 from penstock.metadata.reader import Reader
-from penstock.metadata.records import RunRecord
+from penstock.metadata.records import Artifact, RunRecord
 from penstock.metadata.runs import Run, Step, read_run
 from penstock.pipelines.models.evaluation import metrics_by_slice as metrics_in_files
 from penstock.pipelines.report.facts import Origins, Predictions, origins, predictions
 from penstock.pipelines.report.flatbuffers import Flatbuffers, read_flatbuffers
+from penstock.pipelines.report.given import given
 from penstock.pipelines.report.graphs import Graph, lineage_graph, model_of, step_graph
 from penstock.pipelines.report.statistics import Anomaly, DataStatistics, read_anomalies, read_statistics
 from penstock.pipelines.report.training import Training, read_trainings
@@ -85,7 +86,7 @@ def collect(reader: Reader, record: RunRecord) -> Page:
         EnvironmentProblem: The store cannot be read.
     """
     run = read_run(reader, record)
-    given = frozenset(one.id for step in run.steps for found in step.outputs.values() for one in found)
+    ours = frozenset(one.id for _, one in given(run))
     parts = _Parts()
     looked_at, anomalies = parts.take("Anomalies", lambda: read_anomalies(run), ([], []))
     target = model_of(run)
@@ -99,14 +100,14 @@ def collect(reader: Reader, record: RunRecord) -> Page:
         evaluations=parts.take("Evaluation", lambda: _evaluations(run), []),
         trainings=parts.take("Training", lambda: read_trainings(run), []),
         flatbuffers=parts.take("Flatbuffers", lambda: read_flatbuffers(run), []),
-        versions=parts.take("Versions and labels", lambda: read_versions(reader, given), []),
+        versions=parts.take("Versions and labels", lambda: read_versions(reader, ours), []),
         predictions=predictions(run),
         lineage=lineage_graph(reader, target) if target is not None else None,
         about=_about(target) if target is not None else "",
         left_out=parts.damaged,
     )
     empty = {title: why for title, (found, why) in _reasons(page).items() if not found}
-    return Page(**{**page.__dict__, "left_out": {**empty, **parts.damaged}})
+    return replace(page, left_out={**empty, **parts.damaged})
 
 
 class _Parts:
@@ -172,8 +173,8 @@ def _full(name: str, values: list[float | None]) -> float:
     return 1.0 if largest <= 1 else largest
 
 
-def _about(target: object) -> str:
-    facts = getattr(target, "properties", {})
+def _about(target: Artifact) -> str:
+    facts = target.properties
     if facts.get("pushed") == 1:
         return f"{facts.get('model_name', '')}/{facts.get('pushed_version', '')}"
-    return f"{getattr(target, 'type', '')} {getattr(target, 'id', '')}"
+    return f"{target.type} {target.id}"

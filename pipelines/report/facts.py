@@ -10,6 +10,7 @@ from typing import Any
 from penstock.metadata import vocabulary
 from penstock.metadata.records import Artifact, Value
 from penstock.metadata.runs import Run
+from penstock.pipelines.report.given import given
 
 _LONG = frozenset({vocabulary.CONFIG, vocabulary.CODE, vocabulary.STEPS})
 _OF_RUN = (vocabulary.CONFIG_FILE, vocabulary.CONFIG_DIGEST, vocabulary.COMMIT, vocabulary.DIRTY)
@@ -63,7 +64,7 @@ class Predictions:
 
 def origins(run: Run) -> Origins:
     """Return what made the model of a run."""
-    model = next(iter(_given(run, "Model")), None)
+    model = next((artifact for _, artifact in given(run, "Model")), None)
     return Origins(
         run=tuple(_facts(run.facts, "run", _OF_RUN)),
         model=tuple(_facts(model.properties, "Model", sorted(_about(model)))) if model is not None else (),
@@ -76,13 +77,7 @@ def origins(run: Run) -> Origins:
 
 def predictions(run: Run) -> list[Predictions]:
     """Return what the batch inferences of a run wrote."""
-    return [
-        _predictions(step.name, artifact)
-        for step in run.steps
-        for found in step.outputs.values()
-        for artifact in found
-        if artifact.type == "InferenceResult"
-    ]
+    return [_predictions(step.name, artifact) for step, artifact in given(run, "InferenceResult")]
 
 
 def _predictions(step: str, artifact: Artifact) -> Predictions:
@@ -123,24 +118,16 @@ def _versions(facts: Mapping[str, Value]) -> Iterator[Fact]:
 
 
 def _data(run: Run) -> Iterator[Fact]:
-    for step in run.steps:
-        for found in step.outputs.values():
-            for artifact in found:
-                fingerprint = artifact.properties.get(vocabulary.INPUT_FINGERPRINT)
-                if artifact.type == "Examples" and fingerprint is not None:
-                    for part in str(fingerprint).splitlines():
-                        split, _, rest = part.removeprefix("split:").partition(",")
-                        yield Fact(f"{step.name}, {split}", rest.replace(",", ", "))
+    for step, artifact in given(run, "Examples"):
+        for part in str(artifact.properties.get(vocabulary.INPUT_FINGERPRINT, "")).splitlines():
+            split, _, rest = part.removeprefix("split:").partition(",")
+            yield Fact(f"{step.name}, {split}", rest.replace(",", ", "))
 
 
 def _code(recorded: Any) -> Iterator[Fact]:
     for step, modules in recorded.items() if isinstance(recorded, Mapping) else ():
         if isinstance(modules, Mapping):
             yield Fact(str(step), ", ".join(map(str, modules)))
-
-
-def _given(run: Run, kind: str) -> Iterator[Artifact]:
-    return (one for step in run.steps for found in step.outputs.values() for one in found if one.type == kind)
 
 
 def _yaml(config: Any) -> str:

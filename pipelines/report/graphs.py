@@ -11,6 +11,7 @@ from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact, Execution
 from penstock.metadata.runs import Run, Step
 from penstock.pipelines.report.charts import Drawing, draw
+from penstock.pipelines.report.given import given
 from penstock.pipelines.report.layout import lay_out
 
 _MOST = 60
@@ -45,7 +46,7 @@ class Graph:
 
 def step_graph(run: Run) -> Graph:
     """Return the graph of a run's steps."""
-    maker = {one.id: step.name for step in run.steps for found in step.outputs.values() for one in found}
+    maker = {one.id: step.name for step, one in given(run)}
     sources = {
         step.name: [maker[one.id] for found in step.inputs.values() for one in found if one.id in maker]
         for step in run.steps
@@ -55,12 +56,10 @@ def step_graph(run: Run) -> Graph:
 
 def model_of(run: Run) -> Artifact | None:
     """Return what the page's lineage is about: the version that was pushed, else the model, else the newest output."""
-    given = [one for step in run.steps for found in step.outputs.values() for one in found]
-    for kind in (PUSHED_MODEL, "Model"):
-        found = [one for one in given if one.type == kind and (kind == "Model" or one.properties.get("pushed") == 1)]
-        if found:
-            return found[0]
-    return given[-1] if given else None
+    pushed = [one for _, one in given(run, PUSHED_MODEL) if one.properties.get("pushed") == 1]
+    models = [one for _, one in given(run, "Model")]
+    newest = [one for _, one in given(run)][-1:]
+    return next(iter([*pushed, *models, *newest]), None)
 
 
 def lineage_graph(reader: Reader, target: Artifact) -> Graph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from penstock.errors import ArtifactError
-from penstock.metadata.records import Artifact
 from penstock.metadata.runs import Run
+from penstock.pipelines.report.given import given
 
 _FILE = "FeatureStats.pb"
 _ANOMALIES = "SchemaDiff.pb"
@@ -103,11 +103,10 @@ def read_statistics(run: Run) -> list[DataStatistics]:
         ArtifactError: A file is damaged.
     """
     found = []
-    for step in run.steps:
-        for artifact in _given(step.outputs, "ExampleStatistics"):
-            files = sorted(Path(artifact.uri).glob(f"{_SPLIT}*/{_FILE}"))
-            if files:
-                found.append(_statistics(step.name, files))
+    for step, artifact in given(run, "ExampleStatistics"):
+        files = sorted(Path(artifact.uri).glob(f"{_SPLIT}*/{_FILE}"))
+        if files:
+            found.append(_statistics(step.name, files))
     return found
 
 
@@ -121,23 +120,16 @@ def read_anomalies(run: Run) -> tuple[list[str], list[Anomaly]]:
 
     looked_at: list[str] = []
     found: list[Anomaly] = []
-    for step in run.steps:
-        for artifact in _given(step.outputs, "ExampleAnomalies"):
-            for file in sorted(Path(artifact.uri).glob(f"{_SPLIT}*/{_ANOMALIES}")):
-                split = file.parent.name.removeprefix(_SPLIT)
-                looked_at.append(f"{step.name}, {split}")
-                message = _parsed(anomalies_pb2.Anomalies, file)
-                found += (
-                    Anomaly(step.name, split, name, info.description)
-                    for name, info in sorted(message.anomaly_info.items())
-                )
-                if message.HasField("dataset_anomaly_info"):
-                    found.append(Anomaly(step.name, split, "", message.dataset_anomaly_info.description))
+    for step, artifact in given(run, "ExampleAnomalies"):
+        for file in sorted(Path(artifact.uri).glob(f"{_SPLIT}*/{_ANOMALIES}")):
+            split = file.parent.name.removeprefix(_SPLIT)
+            looked_at.append(f"{step.name}, {split}")
+            message = _parsed(anomalies_pb2.Anomalies, file)
+            told = sorted(message.anomaly_info.items())
+            found += (Anomaly(step.name, split, name, info.description) for name, info in told)
+            if message.HasField("dataset_anomaly_info"):
+                found.append(Anomaly(step.name, split, "", message.dataset_anomaly_info.description))
     return looked_at, found
-
-
-def _given(outputs: Any, kind: str) -> Iterator[Artifact]:
-    return (artifact for found in outputs.values() for artifact in found if artifact.type == kind)
 
 
 def _statistics(step: str, files: Sequence[Path]) -> DataStatistics:

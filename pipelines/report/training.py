@@ -11,6 +11,7 @@ from typing import Any
 from penstock.errors import ArtifactError
 from penstock.metadata.runs import Run
 from penstock.pipelines.report.charts import Chart, chart
+from penstock.pipelines.report.given import given
 
 _HISTORY, _REPORT = "history.json", "training_report.json"
 _VALIDATION = "val_"
@@ -53,14 +54,8 @@ def read_trainings(run: Run) -> list[Training]:
     Raises:
         ArtifactError: A file is damaged.
     """
-    found = []
-    for step in run.steps:
-        for artifacts in step.outputs.values():
-            for artifact in artifacts:
-                folder = Path(artifact.uri)
-                if artifact.type == "ModelRun" and (folder / _REPORT).is_file():
-                    found.append(_training(step.name, folder))
-    return found
+    runs = ((step, Path(artifact.uri)) for step, artifact in given(run, "ModelRun"))
+    return [_training(step.name, folder) for step, folder in runs if (folder / _REPORT).is_file()]
 
 
 def read_json(file: Path) -> Any:

@@ -77,21 +77,32 @@ def read_versions(reader: Reader, given: frozenset[int]) -> list[Versions]:
         reader: The pipeline's part of the store.
         given: Ids of the artifacts that the run of the page gave.
     """
+    pushed, makers = _pushed(reader)
+    return [_of_model(reader, name, found, makers, given) for name, found in pushed.items()]
+
+
+def label_targets(reader: Reader) -> dict[str, dict[str, str]]:
+    """Return model → label → version, by what was recorded of pushes, promotions and rollbacks."""
+    pushed, _ = _pushed(reader)
+    return {name: _targets(_moves(reader.sqlite, name, found)) for name, found in pushed.items()}
+
+
+def _pushed(reader: Reader) -> tuple[dict[str, list[Artifact]], Mapping[int, Execution]]:
+    """Return the versions that the pipeline pushed, oldest first, by model; and what pushed each."""
     pushed = [one for one in reader.of_type(PUSHED_MODEL) if one.properties.get("pushed") == 1]
     makers = reader.makers(one.id for one in pushed)
-    ours = [one for one in pushed if one.id in makers]
-    names = dict.fromkeys(str(one.properties.get("model_name", "")) for one in ours)
-    return [
-        _of_model(reader, name, [one for one in ours if one.properties.get("model_name", "") == name], makers, given)
-        for name in names
-    ]
+    by_model: dict[str, list[Artifact]] = {}
+    for one in pushed:
+        if one.id in makers:
+            by_model.setdefault(str(one.properties.get("model_name", "")), []).append(one)
+    return by_model, makers
 
 
 def _of_model(
     reader: Reader, name: str, pushed: Sequence[Artifact], makers: Mapping[int, Execution], given: frozenset[int]
 ) -> Versions:
-    moves = sorted([*_pushes(pushed), *_changes(reader.sqlite, name)], key=lambda move: move.time)
-    labels = {move.label: move.after for move in moves if not move.error}
+    moves = _moves(reader.sqlite, name, pushed)
+    labels = _targets(moves)
     shown = pushed[::-1][:_SHOWN]
     models = reader.artifacts(key for one in shown for key in makers[one.id].all_inputs())
     return Versions(
@@ -100,6 +111,14 @@ def _of_model(
         moves=tuple(moves[::-1][:_SHOWN]),
         more=max(0, len(pushed) - _SHOWN),
     )
+
+
+def _moves(sqlite: Path, model: str, pushed: Sequence[Artifact]) -> list[Move]:
+    return sorted([*_pushes(pushed), *_changes(sqlite, model)], key=lambda move: move.time)
+
+
+def _targets(moves: Sequence[Move]) -> dict[str, str]:
+    return {move.label: move.after for move in moves if not move.error}
 
 
 def _version(

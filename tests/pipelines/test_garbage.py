@@ -9,7 +9,6 @@ from penstock.metadata.garbage import GARBAGE, INTERRUPTED
 from penstock.pipelines import garbage
 from penstock.pipelines.config import load
 from penstock.pipelines.garbage import NOT_OURS, look, remove
-from penstock.pipelines.resolve import resolve
 from penstock.pipelines.runners.lock import hold
 from tests.metadata.run_files import History, whole_run
 
@@ -18,20 +17,18 @@ class Place:
     """A pipeline's file with the history of its runs."""
 
     def __init__(self, project):
-        project.write("data/rows.csv", "x,label\n1,0\n")
         file = project.pipeline(
             "  examples: {component: CsvExampleGen, with: {input_base: data}}\n", top="pipeline: digits\nroot: runs\n"
         )
         self.loaded = load(file)
-        self.graph = resolve(self.loaded)
         self.root = project.folder / "runs"
         self.history = History(self.root)
 
     def look(self, keep=1):
-        return look(self.loaded, self.graph, keep)
+        return look(self.loaded, keep)
 
     def remove(self, keep=1):
-        return remove(self.loaded, self.graph, keep)
+        return remove(self.loaded, keep)
 
     def folder(self, step, key, number):
         return self.root / step / key / str(number)
@@ -118,6 +115,16 @@ def test_a_labelled_version_stays_even_if_its_folder_is_gone(place):
     whole_run(place.history, "r2")
     kept = place.look().kept
     assert reasons(kept[:5])["pusher"] == "label stable of digits points to version 1"
+
+
+def test_a_label_on_a_very_old_version_counts(place):
+    whole_run(place.history, "r0", version=1)
+    for number in range(2, 35):
+        told = {"pushed": 1, "model_name": "digits", "pushed_version": str(number), "labels": '{"stable": 1}'}
+        place.history.step(f"r{number}", "pusher", {"pushed_model": ("PushedModel", told)})
+    (place.root / "serving" / "digits" / "1").rmdir()
+    verdict = place.look()
+    assert reasons(verdict.kept)["trainer"] == "label stable of digits points to version 1"
 
 
 def test_the_newest_blessed_model_stays(place):

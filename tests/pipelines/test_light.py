@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.metadata.run_files import History, whole_run
 from tests.pipelines.models.pushed import configure, push
 
 HEAVY = {
@@ -48,6 +49,9 @@ print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
         ["run", "--help"],
         ["serve", "--help"],
         ["models", "--help"],
+        ["report", "--help"],
+        ["gc", "--help"],
+        ["metadata", "export", "--help"],
         ["models", "promote", "--help"],
         ["request", "--help"],
         ["convert", "--help"],
@@ -103,6 +107,21 @@ def test_validate_needs_no_rich(project):
 def test_commands_about_models_never_import_tensorflow(project, command):
     push(project.folder / "serving" / "digits", 1, 2)
     configure(project.folder / "serving" / "digits", stable=1)
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *command], cwd=project.folder, capture_output=True, text=True, check=True
+    )
+    code, modules = json.loads(ended.stderr.splitlines()[-1])
+    assert code == 0, ended.stderr
+    assert {"tensorflow", "tfx", "apache_beam", "keras"}.isdisjoint(modules)
+
+
+@pytest.mark.parametrize(
+    "command", [["report"], ["gc", "p.yaml"], ["metadata", "export"], ["metadata", "export", "--format", "openlineage"]]
+)
+def test_commands_about_history_never_import_tensorflow(project, command):
+    project.write("data/rows.csv", "x,label\n1,0\n")
+    project.pipeline("  examples: {component: CsvExampleGen, with: {input_base: data}}\n")
+    whole_run(History(project.folder / "runs", "p"), "r1")
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT, *command], cwd=project.folder, capture_output=True, text=True, check=True
     )

@@ -57,6 +57,15 @@ def test_the_page_on_a_screen(page, chromium, width, height, dark):
     assert chromium.value(shown.format(".across")) == ("none" if narrow else "block")
 
 
+def test_the_page_on_paper(page, chromium):
+    chromium.look(718, 1000)  # The width of A4 between margins.
+    chromium.ask("Emulation.setEmulatedMedia", media="print")
+    chromium.open(page)
+    assert chromium.value("document.documentElement.scrollWidth <= innerWidth") is True
+    assert chromium.value("getComputedStyle(document.querySelector('nav')).display") == "none"
+    assert chromium.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
 def test_a_picture_can_be_taken(page, chromium, tmp_path):
     chromium.look(390, 844)
     chromium.open(page)

@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 from lxml import html as lxml_html
+from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from penstock.errors import EnvironmentProblem
 from penstock.metadata.choose import choose_run
@@ -197,6 +198,25 @@ def test_damaged_files_cost_their_part_only(tmp_path):
     assert "history.json: the file cannot be read: " in page.left_out["Training"]
     assert len(page.flatbuffers) == 1
     assert "Not on this page" in render(page)
+
+
+def test_very_many_features_still_make_a_small_page(tmp_path):
+    history = write_run(tmp_path)
+    for split in ("train", "eval"):
+        found = statistics_pb2.DatasetFeatureStatisticsList()
+        dataset = found.datasets.add(num_examples=1000)
+        for place in range(1000):
+            feature = dataset.features.add(type=1, name=f"a feature with quite a long name {place}")
+            feature.num_stats.common_stats.num_non_missing = 900
+            feature.num_stats.mean, feature.num_stats.max = 0.123456789, 987654.321
+            histogram = feature.num_stats.histograms.add()
+            for count in range(10):
+                histogram.buckets.add(sample_count=count * place)
+        file = tmp_path / "statistics" / "statistics" / "2" / f"Split-{split}" / "FeatureStats.pb"
+        file.write_bytes(found.SerializeToString())
+    text = render(page_of(history))
+    assert "800 more features are not shown." in text
+    assert len(text.encode()) < 500_000
 
 
 @pytest.mark.parametrize(("name", "reason"), [("no/such/folder.html", "No such file"), ("", "it is a folder")])
