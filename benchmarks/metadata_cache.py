@@ -129,7 +129,8 @@ def fill(sqlite: Path, runs: int) -> None:
     config = pb.ConnectionConfig()
     config.sqlite.filename_uri = str(sqlite)
     store = MetadataStore(config)
-    run = min(store.get_contexts_by_type("pipeline_run"), key=lambda context: context.id)
+    there = store.get_contexts_by_type("pipeline_run")
+    run = min(there, key=lambda context: context.id)
     first = store.get_executions_by_context(run.id)
     events = store.get_events_by_execution_ids([execution.id for execution in first])
     artifacts = store.get_artifacts()
@@ -147,7 +148,7 @@ def fill(sqlite: Path, runs: int) -> None:
             if event.execution_id == execution.id
         ]
         ids, _, _ = store.put_lineage_subgraph(executions, artifacts, [], edges)
-        made = store.put_contexts([pb.Context(type_id=run_type, name=f"earlier-{name}") for name in names])
+        made = store.put_contexts([pb.Context(type_id=run_type, name=f"earlier-{len(there) + name}") for name in names])
         links = [
             pb.Association(execution_id=ids[number * len(first) + order], context_id=context)
             for number, _ in enumerate(names)

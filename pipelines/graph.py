@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from penstock.metadata.server import Server
 from penstock.pipelines.catalog import ComponentType, Port
 
 
@@ -67,10 +68,11 @@ class Graph:
     Attributes:
         name: The pipeline's name.
         root: Absolute path or URL of artifacts and logs.
-        sqlite: Absolute path of the metadata store.
+        sqlite: Absolute path of the metadata store; empty where it is no file.
         project: The folder that user modules and relative paths refer to.
         beam_args: Flags for Beam.
         steps: In an order in which they can run.
+        server: The metadata store where it is no file.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Graph:
     project: Path
     beam_args: tuple[str, ...]
     steps: Mapping[str, Step]
+    server: Server | None = None
 
     def giving(self, artifact: str) -> Iterator[tuple[Step, str]]:
         """Yield each step that gives artifacts of type ``artifact``, with the output's name."""

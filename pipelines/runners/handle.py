@@ -50,7 +50,7 @@ class Handle(Metadata):  # type: ignore[misc]  # TFX has no types.
     """TFX's handle: one connection for all uses of it that lie inside each other.
 
     Args:
-        config: The store's ``ConnectionConfig``.
+        config: The store's ``ConnectionConfig``, or its server.
         owner: The run.
     """
 
