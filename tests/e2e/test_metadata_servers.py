@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ steps:
 """
 
 
+Start = Callable[[], AbstractContextManager[Database]]
+
+
 @pytest.fixture
 def forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
@@ -32,7 +36,7 @@ def forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
 
 
 @pytest.mark.parametrize("start", [mariadb, postgresql])
-def test_a_run_with_its_metadata_on_a_server(tmp_path, forks, start):
+def test_a_run_with_its_metadata_on_a_server(tmp_path: Path, forks: Runs, start: Start):
     (tmp_path / "pyproject.toml").touch()
     file = tmp_path / "served.yaml"
     with start() as database:

@@ -158,7 +158,8 @@ class Killed:
 
         config = pb.ConnectionConfig()
         config.sqlite.filename_uri = str(self._folder / "runs/metadata.sqlite")
-        config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
+        # For writing, so that SQLite undoes what a killed process left half-written; a reader may not.
+        config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE
         return MetadataStore(config)
 
     def executions(self) -> list[tuple[str, str, str]]:
