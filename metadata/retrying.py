@@ -11,12 +11,20 @@ from typing import Any
 import tenacity
 from ml_metadata import errors
 from ml_metadata.metadata_store import MetadataStore
-from ml_metadata.metadata_store.pywrap.metadata_store_extension import metadata_store as metadata_store_serialized
-from ml_metadata.proto import metadata_store_pb2 as pb
+
+from penstock.errors import EnvironmentProblem
+from penstock.metadata.server import Server
 
 PATIENCE_SECONDS = 30.0
 """How long a write that others are in the way of, or a server that is away, is tried again."""
-_LOST = ("gone away", "Lost connection", "Can't connect", "server closed the connection", "no connection to the server")
+_LOST = (
+    "gone away",
+    "Lost connection",
+    "mysql_real_connect failed",
+    "server closed the connection",
+    "no connection to the server",
+    "terminating connection",
+)
 _TURNS = ".turns"
 
 
@@ -25,57 +33,82 @@ class RetryingStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no 
 
     SQLite lets one process write at a time, and ML Metadata asks again only after 100 to 300 ms, ten times. So writers
     queue for a lock on a file beside the store instead, where the system wakes the next at once; others that write
-    without it are waited for. A connection to a server that was lost is made again.
+    without it are waited for.
 
     Args:
-        config: A ``ConnectionConfig``.
+        store: A ``ConnectionConfig``, or a server.
 
     Raises:
-        RuntimeError: It cannot be opened.
+        EnvironmentProblem: The server cannot be reached.
+        RuntimeError: The file cannot be opened.
     """
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self._max_num_retries = 1  # Here is who tries again.
-        file = config.sqlite.filename_uri if config.WhichOneof("config") == "sqlite" else ""
+    def __init__(self, store: Any) -> None:
+        self._server = store if isinstance(store, Server) else None
+        self._opened = store.with_password() if isinstance(store, Server) else store
+        self._connected = False
+        file = self._opened.sqlite.filename_uri if self._server is None else ""
         self._turns = Path(f"{file}{_TURNS}") if file else None
+        with self._explained():
+            for attempt in _attempts():
+                with attempt:
+                    self._connect()
+
+    def _connect(self) -> None:
+        try:
+            super().__init__(self._opened)
+        except RuntimeError as error:
+            if self._server is None:
+                raise
+            raise errors.UnavailableError(str(error)) from error
+        self._max_num_retries = 1  # Here is who tries again.
+        self._connected = True
 
     def _call(self, method_name: str, request: Any, response: Any, extra_options: Any = None) -> None:
-        again = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_passes),
-            stop=tenacity.stop_after_delay(PATIENCE_SECONDS),
-            wait=tenacity.wait_random_exponential(multiplier=0.02, max=1),
-            before_sleep=lambda state: self._reconnect(state.outcome),
-            reraise=True,
-        )
-        for attempt in again:
-            with attempt, self._turn(method_name):
-                super()._call(method_name, request, response, extra_options)
+        with self._explained():
+            for attempt in _attempts():
+                with attempt, self._turn(method_name):
+                    self._ask(method_name, request, response, extra_options)
 
-    @contextmanager
-    def _locked(self, turns: Path) -> Iterator[None]:
-        with turns.open("a", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _ask(self, method_name: str, request: Any, response: Any, extra_options: Any) -> None:
+        if not self._connected:
+            self._connect()
+        try:
+            super()._call(method_name, request, response, extra_options)
+        except errors.StatusError as error:
+            if self._server is not None and any(text in str(error) for text in _LOST):
+                # ML Metadata crashes when such a connection is used again.
+                self._connected = False
+                raise errors.UnavailableError(str(error)) from error
+            raise
 
     def _turn(self, method_name: str) -> Any:
-        return self._locked(self._turns) if self._turns and method_name.startswith("Put") else nullcontext()
+        return _locked(self._turns) if self._turns and method_name.startswith("Put") else nullcontext()
 
-    def _reconnect(self, outcome: Any) -> None:
-        """Connect anew where the connection was lost; a server that is still away is met at the next attempt."""
-        if outcome is None or not _is_lost(outcome.exception()):
-            return
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            self._metadata_store = metadata_store_serialized.CreateMetadataStore(
-                self._config.SerializeToString(), pb.MigrationOptions().SerializeToString()
-            )
-        except RuntimeError:
-            return
+            yield
+        except errors.UnavailableError as error:
+            raise EnvironmentProblem(
+                "the metadata store cannot be reached",
+                where=str(self._server),
+                received=str(error).strip(),
+                hint="see that the server runs and takes this user, then run again: finished steps are kept",
+            ) from error
 
 
-def _passes(error: BaseException) -> bool:
-    return isinstance(error, errors.AbortedError | errors.UnavailableError) or _is_lost(error)
+def _attempts() -> tenacity.Retrying:
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type((errors.AbortedError, errors.UnavailableError)),
+        stop=tenacity.stop_after_delay(PATIENCE_SECONDS),
+        wait=tenacity.wait_random_exponential(multiplier=0.02, max=1),
+        reraise=True,
+    )
 
 
-def _is_lost(error: BaseException | None) -> bool:
-    return isinstance(error, errors.StatusError) and any(text in str(error) for text in _LOST)
+@contextmanager
+def _locked(turns: Path) -> Iterator[None]:
+    with turns.open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

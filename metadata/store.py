@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock.metadata.connection import open_store
 from penstock.metadata.records import Artifact, Execution, artifact_record, scalar_properties
+from penstock.metadata.server import Server
 
 NODE = "penstock_node"
 """The custom property of an execution that holds its node's name, ``pipeline.step``.
@@ -21,14 +22,15 @@ class Store:
     """One pipeline's part of a metadata store.
 
     Args:
-        sqlite: The store's file; opened read-only.
+        sqlite: The store's file, opened read-only; or the database of a server.
         pipeline: The pipeline's name; nothing of other pipelines in the store is ever returned.
     """
 
-    def __init__(self, sqlite: Path, pipeline: str) -> None:
+    def __init__(self, sqlite: Path | Server, pipeline: str) -> None:
+        from ml_metadata.metadata_store import MetadataStore
         from ml_metadata.proto import metadata_store_pb2
 
-        self._store = open_store(sqlite)
+        self._store = MetadataStore(sqlite.with_password()) if isinstance(sqlite, Server) else open_store(sqlite)
         self._pb = metadata_store_pb2
         self._pipeline = pipeline
 

@@ -47,7 +47,11 @@ def build(graph: Graph) -> Any:
         pipeline_root=graph.root,
         components=list(nodes.values()),
         enable_cache=True,
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(graph.sqlite),
+        metadata_connection_config=(
+            graph.server.without_password()
+            if graph.server
+            else metadata.sqlite_metadata_connection_config(graph.sqlite)
+        ),
         beam_pipeline_args=_beam_flags(graph),
     )
 

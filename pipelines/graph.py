@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from penstock.metadata.server import Server
 from penstock.pipelines.catalog import ComponentType, Port
 from penstock.pipelines.config import BeamConfig, KubeflowConfig, ResourcesConfig
 
@@ -70,12 +71,13 @@ class Graph:
     Attributes:
         name: The pipeline's name.
         root: Absolute path or URL of artifacts and logs.
-        sqlite: Absolute path of the metadata store.
+        sqlite: Absolute path of the metadata store; empty where it is no file.
         project: The folder that user modules and relative paths refer to.
         beam_args: Flags for Beam.
         beam: What the config says about Beam.
         steps: In an order in which they can run.
         kubeflow: How it runs on a cluster; None where nothing is said of it.
+        server: The metadata store where it is no file.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Graph:
     steps: Mapping[str, Step]
     beam: BeamConfig = field(default_factory=BeamConfig)
     kubeflow: KubeflowConfig | None = None
+    server: Server | None = None
 
     def giving(self, artifact: str) -> Iterator[tuple[Step, str]]:
         """Yield each step that gives artifacts of type ``artifact``, with the output's name."""

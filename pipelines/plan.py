@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from penstock.errors import ConfigError
 from penstock.metadata import Execution, Store
 from penstock.metadata.connection import open_store
 from penstock.pipelines.config import Loaded
@@ -47,6 +48,12 @@ def plan(loaded: Loaded) -> list[PlannedStep]:
     from penstock.pipelines.resolve import resolve
 
     graph = resolve(loaded, import_and_describe)
+    if graph.server is not None:
+        raise ConfigError(
+            "a plan is made on a copy of the metadata store, which a server does not give",
+            received=f"metadata in {graph.server}",
+            hint="run it: what has an earlier result is cached",
+        )
     with tempfile.TemporaryDirectory(prefix="penstock-plan-") as scratch:
         dry_run = DryRun(graph, Path(scratch))
         return [dry_run.step(step) for step in graph.steps.values()]

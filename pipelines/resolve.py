@@ -82,12 +82,13 @@ class _Resolver:
         graph = Graph(
             name=self._config.pipeline,
             root=self._loaded.root,
-            sqlite=self._loaded.sqlite,
+            sqlite="" if self._loaded.server else self._loaded.sqlite,
             project=self._document.project,
             beam_args=beam_args(self._config.beam.runner, self._config.beam.options),
             steps=wiring.run(),
             beam=self._config.beam,
             kubeflow=self._config.kubeflow,
+            server=self._loaded.server,
         )
         self._problems += wiring.problems
         for rule in rules_for(graph):

@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from penstock.errors import ConfigError
+from penstock.metadata.server import PORTS, Server
 from penstock.pipelines.config.document import Document
 from penstock.pipelines.config.files import FileReader, project_of
 from penstock.pipelines.config.marks import shown_path
@@ -40,8 +42,28 @@ class Loaded:
         return self.document.resolve(self.config.root)
 
     @property
+    def server(self) -> Server | None:
+        """The database that is the metadata store; None where that is a file."""
+        for kind in ("mysql", "postgresql"):
+            at = getattr(self.config.metadata, kind)
+            if at is not None:
+                return Server(kind, at.host, at.port or PORTS[kind], at.database, at.user, at.password_env)
+        return None
+
+    @property
     def sqlite(self) -> str:
-        """The metadata store's SQLite file, absolute; a URL when the root is one and no file was named."""
+        """The metadata store's SQLite file, absolute; a URL when the root is one and no file was named.
+
+        Raises:
+            ConfigError: The store is a database of a server.
+        """
+        if self.server is not None:
+            raise ConfigError(
+                "this needs a metadata store in a SQLite file",
+                where=shown_path(self.document.file),
+                received=f"metadata in {self.server}",
+                hint="with a server only `penstock run` and `validate` work so far",
+            )
         return self.document.resolve(self.config.metadata.sqlite)
 
 
@@ -109,6 +131,8 @@ def _with_metadata(data: dict[str, Any]) -> dict[str, Any]:
     """Return the data with the default metadata file, which names the root and so must be there before references."""
     metadata = data.get("metadata", {})
     if not isinstance(metadata, dict):
+        return data
+    if metadata.keys() & {"mysql", "postgresql"}:
         return data
     default = MetadataConfig.model_fields["sqlite"].default
     return {**data, "metadata": {"sqlite": default, **metadata}}

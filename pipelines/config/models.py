@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from penstock.pipelines.config import kubeflow
 from penstock.pipelines.config.kubeflow import KubeflowConfig, ResourcesConfig
@@ -12,18 +12,23 @@ from penstock.pipelines.config.kubeflow import KubeflowConfig, ResourcesConfig
 PIPELINE_NAME = r"^[a-z][a-z0-9_-]{0,62}$"
 STEP_NAME = r"^[a-z][a-z0-9_]{0,62}$"
 WIRE = r"^[a-z][a-z0-9_]{0,62}\.[A-Za-z_][A-Za-z0-9_]*$"
+SERVER_NAME = r"^[A-Za-z0-9_.:-]+$"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 FLAG = r"^[A-Za-z][A-Za-z0-9_-]*$"
 
 RULES = {
     PIPELINE_NAME: "a name of lower-case letters, digits, '_' and '-' that begins with a letter, 63 characters at most",
     STEP_NAME: "a name of lower-case letters, digits and '_' that begins with a letter, 63 characters at most",
     WIRE: "a step and its output, such as 'transform.transformed_examples'",
+    SERVER_NAME: "letters, digits and any of '_.:-'",
+    VARIABLE: "the name of an environment variable, such as 'METADATA_PASSWORD'",
     FLAG: "a flag without its leading dashes, such as 'direct_num_workers'",
     **kubeflow.RULES,
 }
 """What each pattern means, in words that complete "expected …"."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
+ServerName = Annotated[str, StringConstraints(pattern=SERVER_NAME)]
 StepName = Annotated[str, StringConstraints(pattern=STEP_NAME)]
 Wire = Annotated[str, StringConstraints(pattern=WIRE)]
 # YAML has lists only; strict pydantic would take no list for a tuple. The items stay strict.
@@ -39,6 +44,20 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_by_name=False, validate_by_alias=True)
 
 
+class ServerConfig(_Model):
+    """A database of a server."""
+
+    host: ServerName = Field(description="Name or address of the server.")
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None, description="Its port; null: 3306 for MySQL, 5432 for PostgreSQL."
+    )
+    database: ServerName = Field(description="Name of the database; made when it is not there and the user may.")
+    user: ServerName = Field(description="Who logs in.")
+    password_env: Annotated[str, StringConstraints(pattern=VARIABLE)] | None = Field(
+        default=None, description="Environment variable that holds the password; null: none is needed."
+    )
+
+
 class MetadataConfig(_Model):
     """Where ML Metadata is kept."""
 
@@ -46,6 +65,15 @@ class MetadataConfig(_Model):
         default="${root}/metadata.sqlite",
         description="SQLite file of the metadata store; project-relative or absolute.",
     )
+    mysql: ServerConfig | None = Field(default=None, description="A database of MySQL or MariaDB instead.")
+    postgresql: ServerConfig | None = Field(default=None, description="A database of PostgreSQL instead.")
+
+    @model_validator(mode="after")
+    def _one_store(self) -> Self:
+        named = [name for name in ("sqlite", "mysql", "postgresql") if name in self.model_fields_set]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} are given; a pipeline has one metadata store")
+        return self
 
 
 class BeamConfig(_Model):

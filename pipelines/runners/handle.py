@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration.metadata import Metadata
 
+from penstock.metadata.connection import explained
 from penstock.metadata.retrying import RetryingStore
+from penstock.metadata.server import Server
 from penstock.metadata.store import NODE
 from penstock.pipelines.runners.owner import OWNER, Owner
 from penstock.pipelines.runners.recovery import WORKING_FOLDER
@@ -50,7 +53,7 @@ class Handle(Metadata):  # type: ignore[misc]  # TFX has no types.
     """TFX's handle: one connection for all uses of it that lie inside each other.
 
     Args:
-        config: The store's ``ConnectionConfig``.
+        config: The store's ``ConnectionConfig``, or its server.
         owner: The run.
     """
 
@@ -60,6 +63,13 @@ class Handle(Metadata):  # type: ignore[misc]  # TFX has no types.
 
     def __enter__(self) -> Self:
         if self._users == 0:
-            self._store = RunStore(self._connection_config, self._owner)
+            self._store = self._open()
         self._users += 1
         return self
+
+    def _open(self) -> RunStore:
+        config = self._connection_config
+        if isinstance(config, Server):
+            return RunStore(config, self._owner)
+        with explained(Path(config.sqlite.filename_uri)):
+            return RunStore(config, self._owner)

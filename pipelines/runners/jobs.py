@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from penstock.errors import ArtifactError, ConfigError
+from penstock.metadata.server import Server
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.resolve import resolve
@@ -174,8 +175,9 @@ def store_of(pipeline: Any, owner: Owner) -> Any:
 
     from penstock.pipelines.runners.handle import Handle
 
-    config = runner_utils.extract_local_deployment_config(pipeline).metadata_connection_config
-    return Handle(getattr(config, config.WhichOneof("connection_config")), owner)
+    declared = runner_utils.extract_local_deployment_config(pipeline).metadata_connection_config
+    config = getattr(declared, declared.WhichOneof("connection_config"))
+    return Handle(Server.of(config) or config, owner)
 
 
 def launcher(pipeline: Any, step: str, handle: Any) -> Any:

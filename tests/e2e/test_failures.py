@@ -108,6 +108,9 @@ def test_edited_user_code_runs_again(parts):
     run(file, cwd=parts.folder)
     parts.write("parts.py", CODE.replace("write_text(text)", "write_text(text * 2)"))
     assert states(run(file, cwd=parts.folder)) == {"make": "ran"}
+    parts.write("neighbour.py", "nothing = 'that parts.py imports'\n")
+    assert states(run(file, cwd=parts.folder)) == {"make": "cached"}
+    assert states(run(file, "--no-cache", "make", cwd=parts.folder)) == {"make": "ran"}
 
 
 def test_what_importing_a_component_brings_to_light_is_a_config_error(parts):

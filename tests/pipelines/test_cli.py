@@ -87,6 +87,7 @@ def test_a_steps_component_that_was_not_looked_into_is_named(valid, project):
     [
         (["--from", "example"], "no step 'example'"),
         (["--only", "nothing"], "no step 'nothing'"),
+        (["--no-cache", "nothing"], "no step 'nothing'"),
         (["--from", "examples", "--only", "examples"], "--from and --only exclude each other"),
     ],
 )

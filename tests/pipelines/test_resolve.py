@@ -2,6 +2,7 @@
 
 import pytest
 
+from penstock.errors import ConfigError
 from penstock.pipelines.config import ConfigProblems
 from penstock.pipelines.resolve import check
 
@@ -30,7 +31,7 @@ def test_a_right_file_gives_the_config_and_the_graph(project):
 
 
 def test_one_mistake_hides_no_other(project):
-    top = "pipeline: P\nroot: [a]\nmetadata: {mysql: x}\nvarz: {}\n"
+    top = "pipeline: P\nroot: [a]\nmetadata: {oracle: x}\nvarz: {}\n"
     steps = (
         "  examples: {component: CsvExampleGen, with: {input_base: nowhere}}\n"
         "  statistics: {component: StatisticsGen, wiht: {}}\n"
@@ -42,7 +43,7 @@ def test_one_mistake_hides_no_other(project):
         "no key 'trainr' in steps",
         "expected",
         "expected text",
-        "unknown key 'mysql' in metadata",
+        "unknown key 'oracle' in metadata",
         "unknown key 'varz'",
         "the data folder of step 'examples' is not there",
         "unknown key 'wiht' in steps.statistics",
@@ -101,3 +102,61 @@ def test_a_list_in_our_components_configs_is_a_list(project):
 def test_every_step_disabled(project):
     steps = "  examples: {component: CsvExampleGen, with: {input_base: data}, enabled: false}\n"
     assert problems(project, steps) == ["every step is disabled"]
+
+
+SCORES = "  scores: {component: BatchInference, with: {%s}%s}\n"
+FILES = "input: {files: data/rows.csv, format: csv}"
+
+
+@pytest.mark.parametrize(
+    ("top", "parameters", "more", "cached"),
+    [
+        ("", "", ", inputs: {model: trainer.model}", True),
+        ("cache: false\n", "", ", inputs: {model: trainer.model}", False),
+        ("", "mode: {remote: {grpc: 'localhost:1', model: m}}", "", False),
+        ("", FILES, ", inputs: {model: trainer.model}", False),
+        ("", FILES, ", inputs: {model: trainer.model}, cache: true", True),
+        ("cache: false\n", "", ", inputs: {model: trainer.model}, cache: true", True),
+    ],
+)
+def test_what_depends_on_more_than_its_inputs_is_cached_only_where_asked(project, top, parameters, more, cached):
+    trainer = "  trainer: {component: Trainer, with: {model_fn: code.build_model, label: label, epochs: 1}}\n"
+    steps = EXAMPLES + STATISTICS + SCHEMA + trainer + SCORES % (parameters, more)
+    _, graph = check(project.pipeline(steps, top=f"pipeline: p\nroot: runs\n{top}"), (), {})
+    assert graph.steps["scores"].cache is cached
+    assert graph.steps["trainer"].cache is not bool(top)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "shown"),
+    [
+        ("mysql: {host: db, database: m, user: u}", "mysql://u@db:3306/m"),
+        ("postgresql: {host: db, port: 7, database: m, user: u, password_env: P}", "postgresql://u@db:7/m"),
+    ],
+)
+def test_a_metadata_store_on_a_server(project, metadata, shown):
+    loaded, graph = check(
+        project.pipeline(EXAMPLES, top=f"pipeline: p\nroot: runs\nmetadata: {{{metadata}}}\n"), (), {}
+    )
+    assert str(graph.server) == str(loaded.server) == shown
+    assert graph.sqlite == ""
+    with pytest.raises(ConfigError, match="this needs a metadata store in a SQLite file") as raised:
+        _ = loaded.sqlite
+    assert raised.value.received == f"metadata in {shown}"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ("mysql: {host: db, database: m, user: u}, sqlite: a.sqlite", "sqlite and mysql are given"),
+        ('mysql: {host: db, database: m, user: "u\' x"}', "expected letters, digits and any of '_.:-'"),
+        ("mysql: {host: db, database: m, user: u, password: x}", "unknown key 'password' in metadata.mysql"),
+        (
+            "mysql: {host: db, database: m, user: u, password_env: 'a b'}",
+            "expected the name of an environment variable",
+        ),
+    ],
+)
+def test_what_is_no_server(project, metadata, message):
+    (found,) = problems(project, EXAMPLES, top=f"pipeline: p\nroot: runs\nmetadata: {{{metadata}}}\n")
+    assert message in found

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,6 +115,27 @@ class Killed:
         where = f"round {self._round}, {kind} at {at:.3f}"
         findings.wrong += [f"{where}: {text}" for text in self._look(self.run(), finished)]
 
+    def fill_disk(self, free: int, findings: Findings) -> None:
+        """Run a round with some bytes left on the project's disk, run it again with all, and add what is wrong then.
+
+        The disk is a small one of its own.
+        """
+        self.next_round()
+        filler = self._folder / "filler"
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(self._folder).free - free))
+        outcome = self.run()
+        where = f"round {self._round}, {free} bytes left"
+        told = outcome.error or ""
+        findings.ended["disk: told" if told else "disk: went on"] += 1
+        if told and "space" not in told:
+            findings.wrong.append(f"{where}: not told as such: {told}")
+        if not told and set(outcome.states.values()) != {"ran"}:
+            findings.wrong.append(f"{where}: {outcome.states} without an error")
+        finished = {step for step, state, name in self.executions() if state == "COMPLETE" and name == self._name}
+        filler.unlink()
+        findings.wrong += [f"{where}: {text}" for text in self._look(self.run(), finished)]
+
     def _look(self, outcome: Outcome, finished: set[str]) -> Iterator[str]:
         if outcome.error:
             yield f"the next run failed: {outcome.error}"
@@ -134,7 +158,8 @@ class Killed:
 
         config = pb.ConnectionConfig()
         config.sqlite.filename_uri = str(self._folder / "runs/metadata.sqlite")
-        config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
+        # For writing, so that SQLite undoes what a killed process left half-written; a reader may not.
+        config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE
         return MetadataStore(config)
 
     def executions(self) -> list[tuple[str, str, str]]:
@@ -216,6 +241,22 @@ def attack(killed: Killed, kills: int, draw: random.Random) -> Findings:
         at = points[number // len(kinds) % len(points)] if kind == "point" else draw.uniform(0, killed.seconds)
         killed.kill(kind, at, findings)
     return findings
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[Path]:
+    """Mount a disk of some bytes in memory on a new folder; only root may.
+
+    Raises:
+        subprocess.CalledProcessError: It cannot be mounted.
+    """
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    subprocess.run(mount, check=True, capture_output=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fresh(folder: Path, runs: Runs) -> Killed:

@@ -1,0 +1,80 @@
+"""A metadata store in the database of a server, whose password comes from the environment when it is needed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.errors import EnvironmentProblem
+
+PORTS = {"mysql": 3306, "postgresql": 5432}
+
+
+@dataclass(frozen=True)
+class Server:
+    """One database.
+
+    Attributes:
+        kind: ``mysql``, which MariaDB is too, or ``postgresql``.
+        password_env: The environment variable with the password; None where none is needed.
+    """
+
+    kind: str
+    host: str
+    port: int
+    database: str
+    user: str
+    password_env: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind}://{self.user}@{self.host}:{self.port}/{self.database}"
+
+    @classmethod
+    def of(cls, config: Any) -> Server | None:
+        """Return the server of a ``ConnectionConfig`` of :meth:`connection`; None for one of a file."""
+        if config.WhichOneof("config") == "mysql":
+            at = config.mysql
+            return cls("mysql", at.host, at.port, at.database, at.user, at.password or None)
+        if config.WhichOneof("config") == "postgresql":
+            at = config.postgresql
+            return cls("postgresql", at.host, int(at.port), at.dbname, at.user, at.password or None)
+        return None
+
+    def connection(self, password: str = "") -> Any:
+        """Return ML Metadata's ``ConnectionConfig``."""
+        from ml_metadata.proto import metadata_store_pb2 as pb
+
+        common = {"host": self.host, "user": self.user, "password": password}
+        if self.kind == "mysql":
+            return pb.ConnectionConfig(mysql=pb.MySQLDatabaseConfig(port=self.port, database=self.database, **common))
+        named = {"port": str(self.port), "dbname": self.database}
+        return pb.ConnectionConfig(postgresql=pb.PostgreSQLDatabaseConfig(**named, **common))
+
+    def without_password(self) -> Any:
+        """Return the same, with the variable's name in the place of the password: it may be written down."""
+        return self.connection(self.password_env or "")
+
+    def with_password(self) -> Any:
+        """Return the same, with the password.
+
+        Raises:
+            EnvironmentProblem: The variable is not set.
+        """
+        password = os.environ.get(self.password_env) if self.password_env is not None else ""
+        if password is None:
+            raise EnvironmentProblem(
+                f"the password of {self} is not there",
+                where="metadata.password_env",
+                received=f"no environment variable {self.password_env}",
+                hint=f"set {self.password_env}",
+            )
+        if self.kind == "mysql":
+            return self.connection(password)
+        # ML Metadata puts it into libpq's connection string as it is.
+        return self.connection(_quoted(password))
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

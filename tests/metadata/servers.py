@@ -1,0 +1,131 @@
+"""Real database servers of the system's packages, on loopback, with their data in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from penstock.metadata.server import Server
+
+PASSWORD = "not for any log"
+VARIABLE = "PENSTOCK_TEST_DATABASE"
+_PATIENCE_SECONDS = 60
+
+
+@dataclass
+class Database:
+    """A server that can be stopped and started again.
+
+    Attributes:
+        server: Where it is.
+        command: What starts it.
+        user: The system's user that it runs as; None for this one.
+    """
+
+    server: Server
+    command: list[str]
+    user: str | None
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, user=self.user)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                socket.create_connection((self.server.host, self.server.port), timeout=1).close()
+            except OSError:
+                assert self.process.poll() is None, (self.folder / "log").read_text()
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            else:
+                return
+
+    def stop(self) -> None:
+        """End it as a power cut would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+def binary(name: str, *folders: str) -> str:
+    """Return the path of a server's program; skip the test where it is not installed."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", *folders]))
+    if found is None:
+        pytest.skip(f"{name} is not installed: apt-get install mariadb-server postgresql")
+    return found
+
+
+@contextmanager
+def mariadb() -> Iterator[Database]:
+    """Start MariaDB with an empty data folder."""
+    server, install = binary("mariadbd"), binary("mariadb-install-db")
+    folder = Path(mkdtemp(prefix="penstock-mariadb-"))
+    user, port = _user("mysql", folder), _free_port()
+    data, setup = folder / "data", folder / "setup.sql"
+    options = [f"--datadir={data}", *([f"--user={user}"] if user else [])]
+    subprocess.run([install, *options, "--skip-test-db"], check=True, capture_output=True)
+    setup.write_text(
+        "CREATE DATABASE IF NOT EXISTS meta;\n"
+        f"CREATE USER IF NOT EXISTS 'pen'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
+        "GRANT ALL ON meta.* TO 'pen'@'127.0.0.1';\n"
+    )
+    command = [server, "--no-defaults", *options, f"--port={port}", "--bind-address=127.0.0.1", f"--init-file={setup}"]
+    command += [f"--socket={folder / 's'}", f"--pid-file={folder / 'pid'}"]
+    yield from _running(Database(Server("mysql", "127.0.0.1", port, "meta", "pen", VARIABLE), command, None, folder))
+
+
+@contextmanager
+def postgresql() -> Iterator[Database]:
+    """Start PostgreSQL with an empty data folder."""
+    folders = sorted(str(path) for path in Path("/usr/lib/postgresql").glob("*/bin"))
+    server, install = binary("postgres", *folders), binary("initdb", *folders)
+    folder = Path(mkdtemp(prefix="penstock-postgresql-"))
+    user, port = _user("postgres", folder), _free_port()
+    password = folder / "password"
+    password.write_text(PASSWORD)
+    data = ["-D", str(folder / "data")]
+    initialize = [install, *data, "-U", "pen", f"--pwfile={password}", "--auth=scram-sha-256"]
+    subprocess.run(initialize, check=True, capture_output=True, user=user)
+    command = [server, *data, "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
+    yield from _running(
+        Database(Server("postgresql", "127.0.0.1", port, "postgres", "pen", VARIABLE), command, user, folder)
+    )
+
+
+def _running(database: Database) -> Iterator[Database]:
+    database.start()
+    try:
+        yield database
+    finally:
+        database.stop()
+        shutil.rmtree(database.folder, ignore_errors=True)
+
+
+def _user(name: str, folder: Path) -> str | None:
+    """Return the user of a server that does not run as root, who gets the folder; None where we are not root.
+
+    The folder is none of pytest's, which other users cannot look into.
+    """
+    if os.geteuid() != 0:
+        return None
+    shutil.chown(folder, name)
+    return name
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
