@@ -174,7 +174,7 @@ class LocalRunner:
     def _engine_of(self, prepared: Prepared) -> AbstractContextManager[Engine]:
         """Start what the Beam steps that will run need beyond their own process."""
         call = partial(self.workers.run, log=self.logs / "prepare.log")
-        demand = Demand.of(prepared.graph, prepared.graph.steps.keys() - prepared.reused)
+        demand = Demand.of(prepared.graph, prepared.graph.steps.keys() - prepared.ended.keys())
         return engine_started(demand, self.logs / "job-server.log", call)
 
     def _make_logs(self) -> None:
