@@ -54,7 +54,7 @@ def test_the_model_is_blessed_pushed_and_scored(first, cluster, digits):
     assert (digits / "serving/digits/1/saved_model.pb").is_file()
     predictions = first.lineage.artifacts("predictions")["predictions"]
     assert predictions.custom_properties["rows"].double_value == 360
-    (key,) = [key for key in cluster.bucket.list(predictions.uri.partition("://")[2]) if "results-" in key]
+    (key,) = [key for key in cluster.bucket.names(predictions.uri.partition("://")[2]) if "results-" in key]
     rows = [json.loads(line) for line in cluster.bucket.read(key).splitlines()]
     assert sum(row["outputs"].index(max(row["outputs"])) == row["label"] for row in rows) / len(rows) >= 0.93
 

@@ -96,8 +96,8 @@ def test_declared_properties_keep_their_types(first, folder):
 def test_no_marker_of_a_folder_is_written(first, cluster):
     """TFX's file system writes one that KFP's launcher then makes a file of (kubeflow/pipelines#13476)."""
     model = first.lineage.artifacts("make")["model"].uri.partition("://")[2]
-    assert cluster.bucket.list(model) == [f"{model}/empty", f"{model}/given.json"]
-    assert not [key for key in cluster.bucket.list() if key.endswith("/")]
+    assert cluster.bucket.names(model) == [f"{model}/empty", f"{model}/given.json"]
+    assert not [key for key in cluster.bucket.names() if key.endswith("/")]
 
 
 def test_paths_of_a_container_do_not_outlive_it(first):

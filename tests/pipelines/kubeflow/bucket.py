@@ -19,7 +19,7 @@ class Bucket:
         self._keys: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
 
-    def list(self, prefix: str = "") -> list[str]:
+    def names(self, prefix: str = "") -> list[str]:
         return sorted(key for key in self._keys if key.startswith(prefix))
 
     def read(self, key: str) -> bytes:
@@ -38,7 +38,7 @@ class Bucket:
 
     def download(self, local: Path, key: str) -> None:
         """Copy every object at or below a key. A zero-byte marker becomes a file (kubeflow/pipelines#13476)."""
-        for found in self.list(key):
+        for found in self.names(key):
             if found == key or found.startswith(f"{key}/"):
                 place = Path(os.path.normpath(local / os.path.relpath(found, key)))
                 place.parent.mkdir(parents=True, exist_ok=True)

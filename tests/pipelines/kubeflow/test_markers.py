@@ -36,7 +36,7 @@ def test_the_launchers_copy_fails_on_a_marker_and_works_without(tmp_path):
         bucket.write(key, content)
     with pytest.raises((FileExistsError, NotADirectoryError), match="first/assets"):
         bucket.download(tmp_path / "first", "run/model")
-    store = Store({key: bucket.read(key) for key in bucket.list()})
+    store = Store({key: bucket.read(key) for key in bucket.names()})
     assert remove_markers("gs://b/run/model", store) == ["run/model/assets/"]
     assert store.asked == [("b", "run/model/")]
     cleaned = Bucket(tmp_path / "cleaned")
