@@ -45,13 +45,13 @@ for command in (
     serve.serve,
     request.request,
     convert.convert,
+    compile.compile,
     infer.infer,
     init.init,
     doctor.doctor,
     schema.schema,
 ):
     app.command(epilog=getattr(command, "example", None))(command)
-app.command("compile", epilog=getattr(compile.compile_, "example", None))(compile.compile_)
 app.add_typer(models.app)
 app.add_typer(remote_runs.app)
 

@@ -71,11 +71,14 @@ def refuse_remote_root(loaded: Loaded) -> None:
 
     if "://" in loaded.root:
         document = loaded.document
+        elsewhere = loaded.config.kubeflow is not None
         problem = document.problem(
             ("root",),
             "a run on this machine needs a root on this machine",
             received=loaded.root,
             expected="a folder, absolute or relative to the project",
-            hint="add --set root=runs/here; artifacts behind a URL are for pipelines that run elsewhere",
+            hint="this config is for a cluster: `penstock compile` it, or run the file that it extends"
+            if elsewhere
+            else "add --set root=runs/here; artifacts behind a URL are for pipelines that run elsewhere",
         )
         raise ConfigProblems([problem], document.file)

@@ -23,7 +23,7 @@ Target = Annotated[
 
 
 @example("penstock compile configs/digits-kubeflow.yaml -o pipeline.yaml --set vars.epochs=2")
-def compile_(
+def compile(  # noqa: A001  The subcommand's name.
     file: File,
     *,
     output: Annotated[

@@ -14,6 +14,7 @@ from typing import Any
 from penstock.errors import ConfigError
 from penstock.pipelines.kubeflow.artifacts import read_artifacts, write_artifact
 from penstock.pipelines.kubeflow.bindings import fill
+from penstock.pipelines.kubeflow.markers import remove_markers
 from penstock.pipelines.kubeflow.parameters import check_values
 from penstock.pipelines.kubeflow.step_spec import CHANNEL, StepSpec
 from penstock.recording import recording
@@ -93,6 +94,8 @@ def execute(spec: StepSpec, executor_input: ExecutorInput, inputs: Places, outpu
                 for name, found in made.items()
             }
         }
+        for place in outputs.values() if spec.remote else ():
+            remove_markers(place)
         result = _with_urls(result, spec, executor_input, {**inputs, **outputs})
         write_output(executor_input.output_file, result)
     return result

@@ -92,7 +92,7 @@ STEP = "steps:\n  trainer:\n    component: Trainer\n"
                 "p.yaml:6:5: unknown key 'cach' in steps.trainer\n"
                 "    6 |     cach: true\n"
                 "      |     ^^^^\n"
-                "      expected: one of after, cache, component, enabled, inputs, with\n"
+                "      expected: one of after, cache, component, enabled, inputs, resources, with\n"
                 "      next: did you mean 'cache'?"
             ),
         ),
@@ -102,7 +102,7 @@ STEP = "steps:\n  trainer:\n    component: Trainer\n"
                 "p.yaml:4:1: unknown key 'nothing_like_it'\n"
                 "    4 | nothing_like_it: 1\n"
                 "      | ^^^^^^^^^^^^^^^\n"
-                "      expected: one of beam, cache, extends, metadata, pipeline, root, steps, vars"
+                "      expected: one of beam, cache, extends, kubeflow, metadata, pipeline, root, steps, vars"
             ),
         ),
         (
@@ -129,7 +129,7 @@ STEP = "steps:\n  trainer:\n    component: Trainer\n"
                 "p.yaml:5:5: unknown key 'componnt' in steps.trainer\n"
                 "    5 |     componnt: Trainer\n"
                 "      |     ^^^^^^^^\n"
-                "      expected: one of after, cache, component, enabled, inputs, with\n"
+                "      expected: one of after, cache, component, enabled, inputs, resources, with\n"
                 "      next: did you mean 'component'?"
             ),
         ),
@@ -166,7 +166,7 @@ STEP = "steps:\n  trainer:\n    component: Trainer\n"
                 "p.yaml:4:3: expected a mapping, received nothing at steps.trainer\n"
                 "    4 |   trainer:\n"
                 "      |   ^^^^^^^\n"
-                "      next: its keys are component, inputs, with, cache, after, enabled"
+                "      next: its keys are component, inputs, with, cache, after, enabled, resources"
             ),
         ),
         (

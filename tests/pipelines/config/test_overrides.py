@@ -133,7 +133,7 @@ EXPECTED = "path.to.key=value, for example steps.trainer.with.epochs=1"
             "caches=true",
             (
                 "--set caches: unknown key 'caches'\n"
-                "      expected: one of beam, cache, extends, metadata, pipeline, root, steps, vars\n"
+                "      expected: one of beam, cache, extends, kubeflow, metadata, pipeline, root, steps, vars\n"
                 "      next: did you mean 'cache'?"
             ),
         ),

@@ -1,6 +1,7 @@
 """A step as its container runs it: what KFP hands over, what comes out, and what is refused. Imports TFX."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -19,6 +20,13 @@ from penstock.pipelines.kubeflow.tasks import _command
 MODEL = "tfx.types.standard_artifacts.Model"
 FLATBUFFER = "penstock.components.artifacts.TFLiteModel"
 PROVIDED = {"name": "flatbuffers", "uri": "minio://b/k", "type": {"schemaTitle": "penstock.TFLiteModel"}}
+
+
+@pytest.fixture(autouse=True)
+def _imports(monkeypatch):
+    """The entry point lets modules of the working directory be imported, as a container may."""
+    monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    monkeypatch.setattr(sys, "path", list(sys.path))
 
 
 def test_several_artifacts_of_one_output_travel_as_one(tmp_path):
@@ -111,9 +119,7 @@ def test_a_parameter_that_the_component_does_not_take():
 @pytest.mark.parametrize(
     ("text", "message"), [("nothing", "the executor input is no JSON"), ("[]", "the executor input is no mapping")]
 )
-def test_an_executor_input_that_is_none(text, message, capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+def test_an_executor_input_that_is_none(text, message, capsys):
     assert main(["exit", "--function", "a.b", "--executor-input", text]) == 2
     assert message in capsys.readouterr().err
 
@@ -124,9 +130,8 @@ def test_a_placeholder_that_nobody_filled(capsys):
     assert "is no NAME=PLACE: KFP's launcher fills it in" in capsys.readouterr().err
 
 
-def test_an_exit_handler_that_fails_is_told_as_the_users(project, capsys, monkeypatch):
+def test_an_exit_handler_that_fails_is_told_as_the_users(project, capsys):
     project.write("handlers.py", "def fail(outcome):\n    raise ValueError(outcome.error)\n")
-    monkeypatch.setattr(sys, "path", list(sys.path))
     status = {"state": "FAILED", "error": {"message": "out of memory"}, "pipelineJobResourceName": "r1"}
     told = json.dumps({"inputs": {"parameterValues": {"status": status}}})
     assert main(["exit", "--function", "handlers.fail", "--executor-input", told]) == 1
