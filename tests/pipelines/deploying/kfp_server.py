@@ -154,12 +154,13 @@ class KfpServer:
         return made
 
     def _list_runs(self, query: Any, body: bytes) -> Any:
-        return kfp_server_api.V2beta1ListRunsResponse(runs=_filtered(self.runs, query) or None)
+        newest = dict(sorted(self.runs.items(), key=lambda item: item[1].created_at or "", reverse=True))
+        return kfp_server_api.V2beta1ListRunsResponse(runs=_filtered(newest, query) or None)
 
     def _create_run(self, query: Any, body: bytes) -> Any:
         made = _model(body, "V2beta1Run")
+        made.created_at = f"2026-11-30T12:{len(self.runs):02}:00Z"
         made.run_id, made.state = f"run-{len(self.runs) + 1}", "PENDING"
-        made.created_at = "2026-11-30T12:00:00Z"
         self.runs[made.run_id] = made
         return made
 
