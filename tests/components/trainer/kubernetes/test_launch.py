@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from penstock.components.trainer.cluster_options import KubernetesLauncher
 from penstock.components.trainer.kubernetes import heartbeat
 from penstock.components.trainer.kubernetes.launch import job_name
 from penstock.components.trainer.kubernetes.patience import Patience
-from penstock.components.trainer.request import from_json
+from penstock.components.trainer.request import TrainResult, from_json
+from penstock.components.trainer.strategy_options import MultiWorkerMirroredStrategy
 from penstock.errors import ConfigError, EnvironmentProblem
 from tests.components.trainer.kubernetes.cluster import FakeCluster, Pod
 from tests.components.trainer.kubernetes.conftest import QUICK, Training, starting
@@ -180,7 +182,8 @@ STEP = """
     import sys
     from pathlib import Path
     from penstock.components.trainer.kubernetes.launch import train_on_kubernetes
-    from penstock.components.trainer.request import from_json
+    from penstock.components.trainer.request import TrainResult, from_json
+from penstock.components.trainer.strategy_options import MultiWorkerMirroredStrategy
 
     request = from_json(Path(sys.argv[1]).read_text())
     train_on_kubernetes(request, request.config.cluster, request.config.strategy, environ={})
@@ -268,5 +271,12 @@ def test_the_trainer_starts_a_job_where_the_config_says_so(training: Training, m
 
     for name in ("TF_CONFIG", "CLUSTER_SPEC"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(module, "train_on_kubernetes", lambda _, options, strategy: (options.launcher, strategy.name))
-    assert module.train(training.request) == ("kubernetes", "multi_worker_mirrored")
+    asked: list[tuple[str, str]] = []
+
+    def start(_: object, options: KubernetesLauncher, strategy: MultiWorkerMirroredStrategy) -> TrainResult:
+        asked.append((options.launcher, strategy.name))
+        return TrainResult({"steps": 1})
+
+    monkeypatch.setattr(module, "train_on_kubernetes", start)
+    assert module.train(training.request).properties == {"steps": 1}
+    assert asked == [("kubernetes", "multi_worker_mirrored")]
