@@ -182,8 +182,7 @@ STEP = """
     import sys
     from pathlib import Path
     from penstock.components.trainer.kubernetes.launch import train_on_kubernetes
-    from penstock.components.trainer.request import TrainResult, from_json
-from penstock.components.trainer.strategy_options import MultiWorkerMirroredStrategy
+    from penstock.components.trainer.request import from_json
 
     request = from_json(Path(sys.argv[1]).read_text())
     train_on_kubernetes(request, request.config.cluster, request.config.strategy, environ={})
@@ -198,7 +197,7 @@ def test_a_terminated_pod_of_a_step_removes_its_job(training: Training, cluster:
     file.write_text(to_json(training.request), encoding="utf-8")
     step = subprocess.Popen([sys.executable, "-c", textwrap.dedent(STEP), str(file)])
     deadline = time.monotonic() + 60
-    while not cluster.looks and time.monotonic() < deadline:
+    while not cluster.looks and step.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     assert cluster.jobs
     step.send_signal(signal.SIGTERM)
