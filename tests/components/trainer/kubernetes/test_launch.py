@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from penstock.components.trainer.cluster_options import KubernetesLauncher
 from penstock.components.trainer.kubernetes import heartbeat
 from penstock.components.trainer.kubernetes.launch import job_name
 from penstock.components.trainer.kubernetes.patience import Patience
-from penstock.components.trainer.request import from_json
+from penstock.components.trainer.request import TrainResult, from_json
+from penstock.components.trainer.strategy_options import MultiWorkerMirroredStrategy
 from penstock.errors import ConfigError, EnvironmentProblem
 from tests.components.trainer.kubernetes.cluster import FakeCluster, Pod
 from tests.components.trainer.kubernetes.conftest import QUICK, Training, starting
@@ -195,7 +197,7 @@ def test_a_terminated_pod_of_a_step_removes_its_job(training: Training, cluster:
     file.write_text(to_json(training.request), encoding="utf-8")
     step = subprocess.Popen([sys.executable, "-c", textwrap.dedent(STEP), str(file)])
     deadline = time.monotonic() + 60
-    while not cluster.looks and time.monotonic() < deadline:
+    while not cluster.looks and step.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     assert cluster.jobs
     step.send_signal(signal.SIGTERM)
@@ -268,5 +270,12 @@ def test_the_trainer_starts_a_job_where_the_config_says_so(training: Training, m
 
     for name in ("TF_CONFIG", "CLUSTER_SPEC"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(module, "train_on_kubernetes", lambda _, options, strategy: (options.launcher, strategy.name))
-    assert module.train(training.request) == ("kubernetes", "multi_worker_mirrored")
+    asked: list[tuple[str, str]] = []
+
+    def start(_: object, options: KubernetesLauncher, strategy: MultiWorkerMirroredStrategy) -> TrainResult:
+        asked.append((options.launcher, strategy.name))
+        return TrainResult({"steps": 1})
+
+    monkeypatch.setattr(module, "train_on_kubernetes", start)
+    assert module.train(training.request).properties == {"steps": 1}
+    assert asked == [("kubernetes", "multi_worker_mirrored")]
