@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.conftest import REPOSITORY, penstock, run, states
+from tests.pipelines.engines.job_service import job_servers
 
 CONFIG = "configs/digits-flink.yaml"
 NOT_HERE = ("there is no Java", "this Java is too old", "cannot be fetched")
@@ -38,8 +39,9 @@ def on_flink(digits: Path) -> Path:
     root = digits / "on-flink"
     few = {"vars.epochs": "2", "vars.accuracy": "0.5"}
     ended = penstock("run", CONFIG, "--json", *_settings(digits, root, **few))
-    if ended.returncode == 1 and (reason := next((text for text in NOT_HERE if text in ended.stdout), None)):
-        pytest.skip(f"Flink was not run: {reason}: {ended.stdout.strip()}")
+    error = json.loads(ended.stdout).get("error", {})
+    if any(text in error.get("what", "") for text in NOT_HERE):
+        pytest.skip(f"Flink was not run: {error['what']} ({error['received']})")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert set(states(json.loads(ended.stdout)).values()) == {"ran"}
     return root
@@ -147,7 +149,7 @@ def test_infer_on_flink(on_flink: Path, tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert json.loads(ended.stdout)["rows"] == 360
-    assert not _job_servers(tmp_path)
+    assert not job_servers(tmp_path)
 
 
 def test_a_cached_run_starts_no_flink(on_flink: Path, digits: Path) -> None:
@@ -159,22 +161,9 @@ def test_a_cached_run_starts_no_flink(on_flink: Path, digits: Path) -> None:
 def test_nothing_is_left(on_flink: Path, digits: Path, tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "penstock", "run", CONFIG, *_settings(digits, tmp_path / "root")]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        _wait(lambda: _job_servers(tmp_path), process)
+        _wait(lambda: job_servers(tmp_path), process)
         process.send_signal(number)
-    _wait(lambda: not _job_servers(tmp_path))
-
-
-def _job_servers(folder: Path) -> list[int]:
-    """Return the job servers whose log is below a folder."""
-    found = []
-    for descriptor in Path("/proc").glob("[0-9]*/fd/1"):
-        try:
-            target = descriptor.readlink()
-        except OSError:
-            continue  # Gone, or somebody else's.
-        if target.name == "job-server.log" and target.is_relative_to(folder):
-            found.append(int(descriptor.parts[2]))
-    return found
+    _wait(lambda: not job_servers(tmp_path))
 
 
 def _wait(true, process: subprocess.Popen[bytes] | None = None) -> None:

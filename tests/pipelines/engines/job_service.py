@@ -28,6 +28,19 @@ def write_jar(folder: Path) -> Path:
     return jar
 
 
+def job_servers(folder: Path) -> list[int]:
+    """Return the job servers whose log is below a folder."""
+    found = []
+    for descriptor in Path("/proc").glob("[0-9]*/fd/1"):
+        try:
+            target = descriptor.readlink()
+        except OSError:
+            continue  # Gone, or somebody else's.
+        if target.name == "job-server.log" and target.is_relative_to(folder):
+            found.append(int(descriptor.parts[2]))
+    return found
+
+
 def main() -> None:
     """Serve until SIGTERM."""
     from apache_beam.runners.portability.local_job_service import LocalJobServicer

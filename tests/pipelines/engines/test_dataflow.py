@@ -44,7 +44,7 @@ WORKERS = f"""\
 
 @dataclass
 class Submitted:
-    """What would have been sent: files by their address, and the job of the request."""
+    """What would have been sent: files by their address, and the request's project, region and job."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     jobs: list[dict] = field(default_factory=list)
@@ -53,7 +53,8 @@ class Submitted:
         self.files[f"{folder}/{name}"] = stream.read()
 
     def submit(self, job):
-        self.jobs.append(json.loads(job.json()))
+        options = job.google_cloud_options
+        self.jobs.append({"project": options.project, "region": options.region, **json.loads(job.json())})
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_image_machines_and_accelerators(project, submitted):
     graph = _graph(project, WORKERS + "    sdk_container_image: example.com/penstock:1\n")
     _run(graph.beam_args)
     (job,) = submitted.jobs
-    assert (job["name"], job["projectId"], job["location"]) == ("penstock-test", "my-project", "europe-west4")
+    assert (job["name"], job["project"], job["region"]) == ("penstock-test", "my-project", "europe-west4")
     environment = job["environment"]
     assert environment["serviceOptions"] == [GPU]
     assert environment["tempStoragePrefix"].startswith("storage.googleapis.com/bucket/temp")
