@@ -141,9 +141,7 @@ def _slices(known: Provenance) -> dict[str, dict[str, float]]:
 
 
 def _blessed(known: Provenance) -> bool | None:
-    found = [
-        made.artifact.properties.get("blessed") for made in known.findings if made.artifact.type == "ModelBlessing"
-    ]
+    found = [made.artifact.properties.get("blessed") for made in _judgements(known, "ModelBlessing")]
     return None if not found or found[-1] is None else found[-1] == 1
 
 
