@@ -85,7 +85,7 @@ class _Explainer:
         self._graph = graph
         self._plan = plan
         self._prepared = dry_run.prepared
-        self._dry = Reader(dry_run.copy, graph.name)
+        self._copy = dry_run.copy
         self._reader = reader
 
     def explain(self, name: str) -> Explanation:
@@ -108,7 +108,8 @@ class _Explainer:
 
     def _used(self, step: Step, info: Any) -> Explanation:
         """Explain a step that is cached by whose result it takes."""
-        taken = next(iter(self._dry.newest_of_step(step.name, 1, ("CACHED",))), None)
+        dry = Reader(self._copy, self._graph.name)
+        taken = next(iter(dry.newest_of_step(step.name, 1, ("CACHED",))), None)
         maker = self._maker(taken.all_outputs() if taken is not None and taken.id == info.execution_id else ())
         if maker is None:
             return Explanation(step.name, step.type.name, cached=True, reason="an earlier result fits")

@@ -163,3 +163,10 @@ def test_a_store_that_cannot_be_read(tmp_path, monkeypatch):
     (tmp_path / "metadata.sqlite").write_text("no database")
     text = refused("runs", "list", error=EnvironmentProblem)
     assert text.startswith(f"{tmp_path / 'metadata.sqlite'}: the file is no metadata store, or a damaged one\n")
+
+
+@pytest.mark.parametrize("command", [["runs", "list"], ["runs", "show"], ["runs", "diff"], ["lineage"], ["why"]])
+def test_help_ends_with_an_example(command):
+    answer = invoke(*command, "--help")
+    assert answer.exit_code == 0
+    assert f"Example: penstock {' '.join(command)}" in answer.output

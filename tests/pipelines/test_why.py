@@ -107,6 +107,12 @@ def test_a_cached_step_names_the_run_whose_result_it_takes(explainer):
     assert found.reason == "the same inputs (data) and parameters as in run run-1"
 
 
+def test_before_the_first_run_there_is_no_store(explainer, tmp_path):
+    made = explainer(dict.fromkeys(ALL, False))
+    made._reader, made._copy = None, tmp_path / "none.sqlite"
+    assert made.explain("data").reason == "as planned"
+
+
 def test_a_step_whose_inputs_are_not_known_yet_is_told_as_planned(explainer):
     made = explainer(ALL | {"left": False})
     del made._prepared["left"]
