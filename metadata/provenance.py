@@ -24,6 +24,7 @@ class Made:
         run: The run that made it; later runs may have taken it from the cache.
         parameters: The parameters that the step had, and what was found about what it made.
         source: Whether it was made of nothing else in the store: data from outside.
+        execution: Id of the execution that made it; None where nothing in the store did.
     """
 
     artifact: Artifact
@@ -31,6 +32,7 @@ class Made:
     run: str = ""
     parameters: Mapping[str, Value] = field(default_factory=dict)
     source: bool = True
+    execution: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Provenance:
             predictions, conversions.
         pushes: All that was ever pushed of the model, or of conversions of it; oldest first.
         facts: What the runner recorded of the run in which the model was trained.
+        judged: The execution that gave the blessing with which the version was pushed; None where none was asked for.
     """
 
     sqlite: Path
@@ -58,6 +61,7 @@ class Provenance:
     findings: tuple[Made, ...] = ()
     pushes: tuple[Made, ...] = ()
     facts: Mapping[str, Value] = field(default_factory=dict)
+    judged: int | None = None
 
     @property
     def data(self) -> tuple[Made, ...]:
@@ -119,6 +123,7 @@ def provenance(sqlite: Path, artifact: int) -> Provenance:
         findings=tuple(one for one in findings if one.artifact.type != PUSHED_MODEL),
         pushes=tuple(pushes[key] for key in sorted(pushes) if pushes[key].artifact.type == PUSHED_MODEL),
         facts=_facts(reader, trained),
+        judged=_judge(reader, maker),
     )
 
 
@@ -143,6 +148,12 @@ def _inputs(reader: Reader, execution: Execution | None) -> list[Artifact]:
     return list(reader.artifacts(execution.all_inputs()).values()) if execution is not None else []
 
 
+def _judge(reader: Reader, pusher: Execution | None) -> int | None:
+    """Return the execution whose blessing a Pusher went by: others may have judged the model since."""
+    blessings = [one.id for one in _inputs(reader, pusher) if one.type == "ModelBlessing"]
+    return next((maker.id for maker in reader.makers(blessings).values()), None)
+
+
 def _outputs(reader: Reader, executions: Iterable[Execution]) -> list[Made]:
     makers = {one: execution for execution in executions for one in execution.all_outputs()}
     artifacts = reader.artifacts(makers)
@@ -152,7 +163,8 @@ def _outputs(reader: Reader, executions: Iterable[Execution]) -> list[Made]:
 def _made(artifact: Artifact, maker: Execution | None) -> Made:
     if maker is None:
         return Made(artifact)
-    return Made(artifact, maker.origin.step, maker.origin.run, maker.properties, source=not maker.inputs)
+    origin = maker.origin
+    return Made(artifact, origin.step, origin.run, maker.properties, source=not maker.inputs, execution=maker.id)
 
 
 def _facts(reader: Reader, execution: Execution | None) -> Mapping[str, Value]:

@@ -85,7 +85,7 @@ class RunLine:
         started: Milliseconds since 1970.
         seconds: Until the last record of a step.
         steps: State → how many steps.
-        version: The model version that it pushed, or took from the cache, such as ``digits/3``; empty where it did not.
+        version: The versions that it pushed, or took from the cache, such as ``digits/3``; empty where it did not.
         metric: A metric of its model, by name: the Evaluator's first, else the training's; empty where there is none.
         value: That metric's value.
     """
@@ -194,7 +194,7 @@ def _line(
         started=_started(run, found),
         seconds=_seconds(run, found),
         steps={state: states.count(state) for state in dict.fromkeys(states)},
-        version=next(_versions(given), ""),
+        version=", ".join(_versions(given)),
         metric=name,
         value=value,
     )

@@ -87,7 +87,11 @@ PROPERTIES: tuple[Property, ...] = (
         "Trainer",
         ("train_rows", "count", "rows of the training split"),
         ("eval_rows", "count", "rows of the evaluation split"),
-        ("train_fingerprint", "text", "of the content of the training rows, whatever their order and files"),
+        (
+            "train_fingerprint",
+            "text",
+            "of the content of the training rows, in any order and files; up to 64 MB",
+        ),
         ("eval_fingerprint", "text", "likewise of the evaluation rows"),
         ("hparams", "JSON", "hyperparameters as the model saw them, a Tuner's included"),
         ("strategy", "text", "distribution strategy; `strategy_options` (JSON), `workers`, `replicas`"),

@@ -85,7 +85,7 @@ class _Explainer:
         self._graph = graph
         self._plan = plan
         self._prepared = dry_run.prepared
-        self._dry = Reader(dry_run.copy, graph.name)
+        self._copy = dry_run.copy
         self._reader = reader
 
     def explain(self, name: str) -> Explanation:
@@ -108,7 +108,8 @@ class _Explainer:
 
     def _used(self, step: Step, info: Any) -> Explanation:
         """Explain a step that is cached by whose result it takes."""
-        taken = next(iter(self._dry.newest_of_step(step.name, 1, ("CACHED",))), None)
+        dry = Reader(self._copy, self._graph.name)
+        taken = next(iter(dry.newest_of_step(step.name, 1, ("CACHED",))), None)
         maker = self._maker(taken.all_outputs() if taken is not None and taken.id == info.execution_id else ())
         if maker is None:
             return Explanation(step.name, step.type.name, cached=True, reason="an earlier result fits")
@@ -126,7 +127,7 @@ class _Explainer:
     def _compared(self, step: Step, info: Any) -> Explanation:
         """Explain a step that would run by what changed since it last ended well."""
         reader = self._reader
-        last = next(iter(reader.newest_of_step(step.name, 1)), None) if reader is not None else None
+        last = _newest(reader, step.name) if reader is not None else None
         if reader is None or last is None:
             return Explanation(step.name, step.type.name, cached=False, reason="it has not run before")
         found = tuple(changes(reader, step.name, last, self._situation(step, info)))
@@ -160,6 +161,15 @@ class _Explainer:
 
 
 _UNKNOWN = "nothing that is recorded changed; its component may have, or the artifacts of its inputs"
+
+
+def _newest(reader: Reader, step: str) -> Execution | None:
+    """Return the execution whose result a step gave last: a cached one records neither inputs nor parameters."""
+    last = next(iter(reader.newest_of_step(step, 1)), None)
+    if last is None or last.state != "CACHED":
+        return last
+    makers = reader.makers(last.all_outputs()).values()
+    return max(makers, key=lambda execution: execution.id, default=last)
 
 
 def _listed(words: Sequence[str]) -> str:

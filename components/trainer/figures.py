@@ -13,6 +13,7 @@ import tensorflow as tf
 from penstock.components.trainer.batches import Batches
 from penstock.components.trainer.config import TrainerConfig
 from penstock.components.trainer.context import TrainerContext
+from penstock.components.trainer.fingerprint import fingerprint
 from penstock.components.trainer.gradients import Exchange
 from penstock.components.trainer.memory import free_memory
 from penstock.components.trainer.options import InputOptions
@@ -99,7 +100,7 @@ def make_report(
 
 
 def _split_facts(split: Split) -> SplitFacts:
-    return SplitFacts(split.rows, split.fingerprint)
+    return SplitFacts(split.rows, fingerprint(split))
 
 
 def _speed(training: Training, batch: int) -> Speed:

@@ -17,8 +17,6 @@ from penstock.serving.saved_model import tensorflow_message
 _AUTO_READS = 8
 """Fixed, not taken from the machine: the number of files read at once decides the order of rows."""
 _BLOCK_ROWS = 1024
-_HASHES = (1 << 63) - 1
-"""As many as TensorFlow has; sums of them wrap around, which does no harm."""
 _RECORD_OVERHEAD = 16
 """Bytes that TFRecord adds to a record: its length (8) and two checksums (4 each)."""
 
@@ -31,13 +29,11 @@ class Split:
         files: Their paths.
         rows_per_file: Rows in each, a count.
         row_bytes: Mean size of a serialized row, in bytes; the larger, the fewer are handed over at once.
-        fingerprint: Of the content of all rows, in hexadecimal; the same whatever their order and files.
     """
 
     files: tuple[str, ...]
     rows_per_file: tuple[int, ...]
     row_bytes: int = 1
-    fingerprint: str = ""
 
     @property
     def rows(self) -> int:
@@ -97,21 +93,20 @@ def count_rows(files: Sequence[str], split: str, options: InputOptions) -> Split
     Raises:
         ArtifactError: The split has no rows, or a file is damaged or not there.
     """
-    rows_per_file, total_bytes, fingerprint = [], 0, 0
+    rows_per_file, total_bytes = [], 0
     with reading(files):
         compressions = [compression_of(file) for file in files]
         sizes = _sizes(files, compressions, options)
-        for file, compression, (rows, data_bytes, hashed) in zip(files, compressions, sizes, strict=True):
+        for file, compression, (rows, data_bytes) in zip(files, compressions, sizes, strict=True):
             cut = missing_end(file, compression, data_bytes + rows * _RECORD_OVERHEAD)
             if cut:
                 raise _damaged(file, cut)
             rows_per_file.append(rows)
             total_bytes += data_bytes
-            fingerprint += hashed
     total = sum(rows_per_file)
     if not total:
         raise _empty(files, split)
-    return Split(tuple(files), tuple(rows_per_file), total_bytes // total, f"{fingerprint % (1 << 64):016x}")
+    return Split(tuple(files), tuple(rows_per_file), total_bytes // total)
 
 
 @contextmanager
@@ -153,31 +148,24 @@ def _parallel_reads(options: InputOptions) -> int:
 
 def _sizes(
     files: Sequence[str], compressions: Sequence[Compression], options: InputOptions
-) -> Iterator[tuple[int, int, int]]:
-    """Yield for each file its rows, the bytes in them, and the sum of their hashes modulo 2^64."""
+) -> Iterator[tuple[int, int]]:
+    """Yield for each file its rows and the bytes in them."""
     if not files:
         return
 
     def measure(file: Any, compression: Any) -> Any:
         blocks = tf.data.TFRecordDataset(file, compression).batch(_BLOCK_ROWS)
         return blocks.reduce(
-            tf.zeros(3, tf.int64),
+            tf.zeros(2, tf.int64),
             lambda total, block: (
-                total
-                + tf.stack(
-                    [
-                        tf.size(block, tf.int64),
-                        tf.reduce_sum(tf.cast(tf.strings.length(block), tf.int64)),
-                        tf.reduce_sum(tf.strings.to_hash_bucket_fast(block, _HASHES)),
-                    ]
-                )
+                total + tf.stack([tf.size(block, tf.int64), tf.reduce_sum(tf.cast(tf.strings.length(block), tf.int64))])
             ),
         )
 
     files_and_compressions = tf.data.Dataset.from_tensor_slices((list(files), list(compressions)))
     sizes = files_and_compressions.map(measure, num_parallel_calls=_parallel_reads(options), deterministic=True)
-    for rows, data_bytes, hashed in sizes.as_numpy_iterator():
-        yield int(rows), int(data_bytes), int(hashed)
+    for rows, data_bytes in sizes.as_numpy_iterator():
+        yield int(rows), int(data_bytes)
 
 
 def _is_parse_error(error: Exception) -> bool:

@@ -48,7 +48,7 @@ class SplitFacts:
 
     Args:
         rows: A count.
-        fingerprint: Of their content, in hexadecimal; the same whatever their order and files.
+        fingerprint: Of their content, in hexadecimal; the same whatever their order and files. Empty if not taken.
     """
 
     rows: int
@@ -192,7 +192,7 @@ def properties(report: TrainingReport) -> dict[str, str | int | float]:
         "dirty": int(report.source.dirty) if report.source else None,
     }
     for split, found in report.data.items():
-        facts |= {f"{split}_rows": found.rows, f"{split}_fingerprint": found.fingerprint}
+        facts |= {f"{split}_rows": found.rows, f"{split}_fingerprint": found.fingerprint or None}
     for package, version in report.versions.items():
         facts["keras_version" if package == report.keras else f"{package}_version"] = version
     taken = facts.keys() | _TFX_PROPERTIES

@@ -43,9 +43,9 @@ class Story:
         strategy: How it was trained: strategy, replicas, batch, precision, seed.
         parameters: The training's parameters.
         training: Metrics of the training.
-        evaluation: Metrics of the Evaluator, over all rows.
+        evaluation: Metrics of the Evaluator by which it was pushed, over all rows.
         slices: Slice → metric → value, of the Evaluator.
-        blessed: The Evaluator's verdict, None where there is none.
+        blessed: That Evaluator's verdict, None where there is none.
         blessing_reason: Why; empty where the runner did not record it.
         versions: Library → version.
         conversions: The flatbuffers that were made of the model, the last of each mode.
@@ -110,7 +110,7 @@ def _told(known: Provenance, name: str, version: int) -> Story:
         evaluation=slices.get(OVERALL, {}),
         slices=slices,
         blessed=_blessed(known),
-        blessing_reason=next((str(one) for one in _found(known, "ModelBlessing", vocabulary.REASON)), ""),
+        blessing_reason=_blessing_reason(known),
         versions=_versions({**facts, **known.facts}),
         conversions=conversions(known),
         predictions=tuple(made.artifact.uri for made in known.findings if made.artifact.type in _PREDICTIONS),
@@ -133,26 +133,27 @@ def _versions(facts: Mapping[str, Value]) -> dict[str, str]:
 def _slices(known: Provenance) -> dict[str, dict[str, float]]:
     """Return metrics by slice: as the runner recorded them, else read from the evaluations' files."""
     metrics: dict[str, dict[str, float]] = {}
-    for made in known.findings:
-        if made.artifact.type == "ModelEvaluation":
-            found = metrics_by_slice(made.parameters) or read_metrics(Path(made.artifact.uri))
-            for name, values in found.items():
-                metrics.setdefault(name, {}).update(values)
+    for made in _judgements(known, "ModelEvaluation"):
+        found = metrics_by_slice(made.parameters) or read_metrics(Path(made.artifact.uri))
+        for name, values in found.items():
+            metrics.setdefault(name, {}).update(values)
     return metrics
 
 
 def _blessed(known: Provenance) -> bool | None:
-    found = [
-        made.artifact.properties.get("blessed") for made in known.findings if made.artifact.type == "ModelBlessing"
-    ]
+    found = [made.artifact.properties.get("blessed") for made in _judgements(known, "ModelBlessing")]
     return None if not found or found[-1] is None else found[-1] == 1
 
 
-def _found(known: Provenance, kind: str, name: str) -> Iterator[Value]:
-    """Yield what was found by the executions that made artifacts of a type, the last first."""
-    for made in reversed(known.findings):
-        if made.artifact.type == kind and name in made.parameters:
-            yield made.parameters[name]
+def _blessing_reason(known: Provenance) -> str:
+    found = [made.parameters.get(vocabulary.REASON) for made in _judgements(known, "ModelBlessing")]
+    return str(found[-1]) if found and found[-1] is not None else ""
+
+
+def _judgements(known: Provenance, kind: str) -> list[Made]:
+    """Return what judged the model, of a type: that with which it was pushed, else all, oldest first."""
+    found = [made for made in known.findings if made.artifact.type == kind]
+    return [made for made in found if made.execution == known.judged] or found
 
 
 def _pushes(known: Provenance) -> Iterator[str]:

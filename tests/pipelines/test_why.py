@@ -69,6 +69,13 @@ def test_a_changed_parameter(explainer):
     assert found.changes[0] == Change("parameter", "x", 1, 2)
 
 
+def test_a_step_that_was_cached_last_is_compared_with_where_that_came_from(explainer):
+    history = explainer.history
+    history.step("run-2", "left", {"out": explainer.ids["left"]}, state="CACHED")
+    found = explainer(ALL | {"left": False, "end": False}, x=2).explain("left")
+    assert (found.run, found.changes) == ("run-1", (Change("parameter", "x", 1, 2),))
+
+
 def test_a_step_waits_for_the_steps_above_that_run_for_a_reason_of_their_own(explainer):
     found = explainer(dict.fromkeys(ALL, False), x=2).explain("end")
     assert (found.cached, found.reason, [one.step for one in found.because]) == (False, "as planned", ["data"])
@@ -98,6 +105,12 @@ def test_a_cached_step_names_the_run_whose_result_it_takes(explainer):
     found = made.explain("left")
     assert (found.cached, found.run, found.execution) == (True, "run-1", 2)
     assert found.reason == "the same inputs (data) and parameters as in run run-1"
+
+
+def test_before_the_first_run_there_is_no_store(explainer, tmp_path):
+    made = explainer(dict.fromkeys(ALL, False))
+    made._reader, made._copy = None, tmp_path / "none.sqlite"
+    assert made.explain("data").reason == "as planned"
 
 
 def test_a_step_whose_inputs_are_not_known_yet_is_told_as_planned(explainer):

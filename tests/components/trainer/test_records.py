@@ -19,20 +19,6 @@ def test_counts_the_rows_of_all_files(toy: ToyData, tmp_path: Path) -> None:
     assert (split.rows, split.files, split.rows_per_file) == (256, (*toy.train, empty), (128, 128, 0))
 
 
-def test_the_fingerprint_is_of_the_rows_whatever_their_order_and_files(toy: ToyData, tmp_path: Path) -> None:
-    from penstock.components.trainer.records import count_rows
-
-    rows = separable_rows(256, seed=1)
-    whole = write_shard(tmp_path / "whole.gz", list(reversed(rows)))
-    less = write_shard(tmp_path / "less.gz", rows[1:])
-    other = write_shard(tmp_path / "other.gz", [*rows[1:], *separable_rows(1, seed=9)])
-    sets = ([*toy.train], list(reversed(toy.train)), [whole], [less], [other])
-    prints = [count_rows(files, "train", InputOptions()).fingerprint for files in sets]
-    assert prints[0] == prints[1] == prints[2]
-    assert len(set(prints)) == 3
-    assert len(prints[0]) == 16
-
-
 def test_reads_several_files_a_block_of_each_in_turn(toy: ToyData) -> None:
     import tensorflow as tf
 

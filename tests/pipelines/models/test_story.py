@@ -87,6 +87,16 @@ def test_a_version_whose_run_was_cached_was_trained_in_another(tmp_path):
     assert TIME.sub("TIME", story.pushes[-1]) == "TIME pushed as digits/3, stable → 3"
 
 
+def test_the_verdict_is_that_with_which_the_version_was_pushed(tmp_path):
+    history = two_runs(tmp_path / "m.sqlite")
+    outputs = {"evaluation": ("ModelEvaluation", {}), "blessing": ("ModelBlessing", {"blessed": 0})}
+    found = {"metrics": '{"overall": {"accuracy": 0.1}}', "reason": "too low"}
+    history.step("run-3", "evaluator", outputs, {"model": [6]}, **found)
+    story = _told(provenance(history.file, 9), "digits", 2)
+    assert (story.blessed, story.blessing_reason) == (True, "every threshold is met")
+    assert story.evaluation["accuracy"] == 0.97
+
+
 def test_a_push_that_did_not_happen_is_told_too(tmp_path):
     history = two_runs(tmp_path / "m.sqlite")
     told = {"pushed": 0, "reason": "not blessed"}
