@@ -187,8 +187,8 @@ def _delete(folder: Path) -> list[OSError]:
     """Remove a folder, which is out of sight before it is emptied; return what could not be done."""
     failures: list[OSError] = []
 
-    def failed(_function: object, _path: str, found: tuple[object, OSError, object]) -> None:
-        failures.append(found[1])
+    def failed(_function: object, path: str, found: tuple[object, BaseException, object]) -> None:
+        failures.append(found[1] if isinstance(found[1], OSError) else OSError(None, str(found[1]), path))
 
     gone = folder if folder.name.startswith(_TRASH) else _trash(folder)
     try:

@@ -88,7 +88,8 @@ def collect(reader: Reader, record: RunRecord) -> Page:
     run = read_run(reader, record)
     ours = frozenset(one.id for _, one in given(run))
     parts = _Parts()
-    looked_at, anomalies = parts.take("Anomalies", lambda: read_anomalies(run), ([], []))
+    nothing: tuple[list[str], list[Anomaly]] = ([], [])
+    looked_at, anomalies = parts.take("Anomalies", lambda: read_anomalies(run), nothing)
     target = model_of(run)
     page = Page(
         run=run,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
 from penstock.metadata import vocabulary
@@ -131,12 +132,14 @@ def _code(recorded: Any) -> Iterator[Fact]:
 
 
 def _yaml(config: Any) -> str:
-    import yaml
+    from ruamel.yaml import YAML
 
     if config is None:
         return ""
-    text: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100)
-    return text
+    writer, text = YAML(), StringIO()
+    writer.width = 100
+    writer.dump(config, text)
+    return text.getvalue()
 
 
 def _parsed(value: Value | None) -> Any:

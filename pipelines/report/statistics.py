@@ -154,7 +154,7 @@ def _column(split: str, feature: Any, rows: int) -> Column:
     stats = getattr(feature, which) if which else None
     common = stats.common_stats if stats is not None and hasattr(stats, "common_stats") else None
     present = int(common.num_non_missing) if common is not None else 0
-    base = {
+    base: dict[str, Any] = {
         "split": split,
         "kind": kind,
         "present": present,
@@ -165,7 +165,7 @@ def _column(split: str, feature: Any, rows: int) -> Column:
         return Column(**base, **_numbers(stats, common))
     if which == "string_stats":
         return Column(**base, **_texts(stats))
-    return Column(**base, unique=int(stats.unique) if which == "bytes_stats" else None)
+    return Column(**base, unique=int(stats.unique) if stats is not None and which == "bytes_stats" else None)
 
 
 def _numbers(stats: Any, common: Any) -> dict[str, Any]:

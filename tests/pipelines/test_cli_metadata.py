@@ -131,7 +131,7 @@ def test_gc_lists_and_then_removes(history):
 
 
 class _Catalogue(BaseHTTPRequestHandler):
-    taken: list = []  # noqa: RUF012  One test at a time.
+    taken: list[tuple[str, str | None]] = []  # noqa: RUF012  One test at a time.
     answer = 201
 
     def do_POST(self):

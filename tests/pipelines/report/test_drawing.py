@@ -92,6 +92,7 @@ def test_ticks_are_few_and_inside(low, span):
 
 def test_a_chart_has_a_gap_where_a_value_is_not_finite():
     drawn = chart("loss", {"training": [(1, 1.0), (2, math.nan), (3, 0.5)]}, x_title="epoch")
+    assert drawn is not None
     assert drawn.lines[0].path.count("M") == 2
     assert [told for _, _, told in drawn.lines[0].points] == ["training, 1: 1", "training, 3: 0.5"]
 
@@ -104,6 +105,7 @@ def test_a_chart_of_nothing_finite_is_none():
 @given(st.lists(st.tuples(st.floats(0.1, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=20), st.booleans())
 def test_points_lie_inside_their_chart(points, logarithmic):
     drawn = chart("loss", {"a": points}, x_title="x", logarithmic=logarithmic, level=0.0)
+    assert drawn is not None
     for x, y, _ in drawn.lines[0].points:
         assert drawn.left <= x <= drawn.right
         assert drawn.top <= y <= drawn.bottom
@@ -123,6 +125,7 @@ def test_texts_beside_points_do_not_cover_each_other(points):
 @pytest.mark.parametrize("values", [(0.0, 0.0), (5e-324, 0.0), (0.3, 0.30000000000000004), (1e300, 1e300)])
 def test_values_that_hardly_differ_have_a_chart(values):
     drawn = chart("loss", {"a": list(enumerate(values, start=1))}, x_title="epoch")
+    assert drawn is not None
     assert 1 <= len(drawn.y_ticks) <= 7
 
 

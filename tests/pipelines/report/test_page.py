@@ -3,8 +3,8 @@
 import re
 
 import pytest
-import yaml
 from lxml import html as lxml_html
+from ruamel.yaml import YAML
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from penstock.errors import EnvironmentProblem
@@ -239,4 +239,4 @@ def test_percent(share, text):
 
 
 def test_config_is_yaml(history):
-    assert yaml.safe_load(page_of(history).origins.config) == {"pipeline": "digits", "vars": {"name": HOSTILE}}
+    assert YAML(typ="safe").load(page_of(history).origins.config) == {"pipeline": "digits", "vars": {"name": HOSTILE}}
