@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -231,12 +232,21 @@ def _difference(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
 
 
-def attack(killed: Killed, kills: int, draw: random.Random) -> Findings:
-    """Kill a pipeline's runs: command, worker and all at random moments, and all at each point in turn."""
-    findings = Findings()
+def attack(killed: Killed, kills: int, draw: random.Random, seconds: float = float("inf")) -> Findings:
+    """Kill a pipeline's runs: command, worker and all at random moments, and all at each point in turn.
+
+    Args:
+        killed: The project.
+        kills: How many, a count.
+        draw: For the moments.
+        seconds: After which no more are begun.
+    """
+    findings, began = Findings(), time.monotonic()
     kinds: tuple[Kind, ...] = ("command", "point", "worker", "all")
     points = draw.sample(range(killed.points), killed.points)
     for number in range(kills):
+        if time.monotonic() - began > seconds:
+            break
         kind = kinds[number % len(kinds)]
         at = points[number // len(kinds) % len(points)] if kind == "point" else draw.uniform(0, killed.seconds)
         killed.kill(kind, at, findings)
