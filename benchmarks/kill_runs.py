@@ -28,16 +28,17 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="runs that are killed, a count (default 200)")
     parser.add_argument("--seed", type=int, default=1, help="for the moments (default 1)")
     parser.add_argument("--folder", type=Path, help="where to run, emptied first (default: a temporary folder)")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no more are killed")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = arguments.folder or Path(name) / "project"
         began = time.monotonic()
         with runs(Path(name) / "log") as forks:
             killed = fresh(folder, forks)
-            findings = attack(killed, arguments.kills, random.Random(arguments.seed))
+            findings = attack(killed, arguments.kills, random.Random(arguments.seed), arguments.seconds)
     report = {
         "machine": f"{platform.machine()}, {platform.python_version()}",
-        "kills": arguments.kills,
+        "kills": sum(findings.ended.values()),
         "seed": arguments.seed,
         "points_of_a_run": killed.points,
         "seconds_of_a_run": killed.seconds,

@@ -20,7 +20,15 @@ WRITERS = 8
 EXECUTIONS = 1000
 
 
-def _write(sqlite: Path, writer: int, count: int, answers: Any) -> None:
+def _work(sqlite: Path, writer: int, count: int, answers: Any) -> None:
+    """Write in a process of its own, and say in any case what came of it."""
+    try:
+        answers.put(_write(sqlite, writer, count))
+    except Exception as error:  # noqa: BLE001  Whatever fails is counted.
+        answers.put(([], [f"writer {writer}: {type(error).__name__}: {error}"]))
+
+
+def _write(sqlite: Path, writer: int, count: int) -> tuple[list[float], list[str]]:
     from ml_metadata.proto import metadata_store_pb2 as pb
 
     from penstock.metadata.retrying import RetryingStore
@@ -32,7 +40,8 @@ def _write(sqlite: Path, writer: int, count: int, answers: Any) -> None:
         pb.Context(type_id=store.put_context_type(pb.ContextType(name=name)), name=value)
         for name, value in (("pipeline", "digits"), ("pipeline_run", f"run-{writer}"))
     ]
-    seconds, failed = [], []
+    seconds: list[float] = []
+    failed: list[str] = []
     for number in range(count):
         execution = pb.Execution(type_id=kind, name=f"{writer}-{number}", last_known_state=pb.Execution.COMPLETE)
         artifact = pb.Artifact(type_id=model, uri=f"/model/{writer}/{number}")
@@ -44,7 +53,7 @@ def _write(sqlite: Path, writer: int, count: int, answers: Any) -> None:
         except Exception as error:  # noqa: BLE001  Whatever fails is counted.
             failed.append(f"{type(error).__name__}: {error}")
         seconds.append(time.perf_counter() - began)
-    answers.put((seconds, failed))
+    return seconds, failed
 
 
 def _config(sqlite: Path) -> Any:
@@ -74,7 +83,7 @@ def measure(folder: Path, *, rounds: int = 1, writers: int = WRITERS, executions
         answers = context.SimpleQueue()
         began = time.monotonic()
         processes = [
-            context.Process(target=_write, args=(sqlite, writer, executions, answers)) for writer in range(writers)
+            context.Process(target=_work, args=(sqlite, writer, executions, answers)) for writer in range(writers)
         ]
         for process in processes:
             process.start()

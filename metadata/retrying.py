@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ _LOST = (
     "no connection to the server",
     "terminating connection",
 )
+_BUSY = "Concurrent writes"
 _TURNS = ".turns"
 
 
@@ -51,23 +52,26 @@ class RetryingStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no 
         self._turns = Path(f"{file}{_TURNS}") if file else None
         with self._explained():
             for attempt in _attempts():
-                with attempt:
+                # Opening writes too: tables that are not there, and the version of those that are.
+                with attempt, _turn(self._turns):
                     self._connect()
 
     def _connect(self) -> None:
         try:
             super().__init__(self._opened)
         except RuntimeError as error:
-            if self._server is None:
-                raise
-            raise errors.UnavailableError(str(error)) from error
+            if self._server is not None:
+                raise errors.UnavailableError(str(error)) from error
+            if _BUSY in str(error):
+                raise errors.AbortedError(str(error)) from error
+            raise
         self._max_num_retries = 1  # Here is who tries again.
         self._connected = True
 
     def _call(self, method_name: str, request: Any, response: Any, extra_options: Any = None) -> None:
         with self._explained():
             for attempt in _attempts():
-                with attempt, self._turn(method_name):
+                with attempt, _turn(self._turns if method_name.startswith("Put") else None):
                     self._ask(method_name, request, response, extra_options)
 
     def _ask(self, method_name: str, request: Any, response: Any, extra_options: Any) -> None:
@@ -81,9 +85,6 @@ class RetryingStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no 
                 self._connected = False
                 raise errors.UnavailableError(str(error)) from error
             raise
-
-    def _turn(self, method_name: str) -> Any:
-        return _locked(self._turns) if self._turns and method_name.startswith("Put") else nullcontext()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -108,7 +109,11 @@ def _attempts() -> tenacity.Retrying:
 
 
 @contextmanager
-def _locked(turns: Path) -> Iterator[None]:
+def _turn(turns: Path | None) -> Iterator[None]:
+    """Wait until no other process of ours writes, where there is a file to queue for."""
+    if turns is None:
+        yield
+        return
     with turns.open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 from penstock.errors import ConfigError
-from penstock.pipelines.catalog import load_components
+from penstock.pipelines.catalog import ComponentType, load_components
 
 
 @pytest.mark.parametrize("name", ["components.json", "protos.json", "metrics.json", "beam.json"])
@@ -65,3 +65,18 @@ def test_hints_fit_the_components():
     assert components["Pusher"].config_model == "penstock.components.pusher.config:PusherConfig"
     assert components["StatisticsGen"].beam
     assert not components["Pusher"].beam
+
+
+def test_a_component_says_that_it_is_not_deterministic(project, monkeypatch):
+    from penstock.pipelines.build import import_and_describe
+
+    project.write("drawn_parts.py", SCORE.replace("score", "draw") + "\ndraw.DETERMINISTIC = False\n" + SCORE)
+    monkeypatch.syspath_prepend(str(project.folder))
+    assert not import_and_describe("drawn_parts.draw").deterministic
+    assert import_and_describe("drawn_parts.score").deterministic
+
+
+def test_what_is_not_deterministic_is_written_into_the_catalog():
+    drawn = ComponentType("draw", "parts.draw", deterministic=False)
+    assert ComponentType.from_json("draw", drawn.to_json()) == drawn
+    assert "deterministic" not in load_components()["Pusher"].to_json()
