@@ -96,7 +96,9 @@ def test_a_worker_installs_it_as_beam_does(graph, folder, tmp_path):
     ended = subprocess.run(install, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     told = "import penstock_test_library, helpers, shop.model, penstock.errors as e; print(e.__file__)"
-    ended = subprocess.run([python, "-c", told], cwd="/", capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [python, "-c", told], cwd="/", capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"}
+    )
     assert ended.stdout.startswith(str(worker)), ended.stderr
 
 

@@ -220,11 +220,16 @@ def test_containers(compiled):
 
 
 def test_beams_workers_get_urls_and_flags(loaded):
-    compiled = compile_pipeline(loaded("beam={runner: flink, options: {flink_master: 'host:8081'}}", "root=gs://b/r"))
+    workers = "environment_type: EXTERNAL, environment_config: 'pool:50000'"
+    beam = f"beam={{runner: flink, options: {{flink_master: 'host:8081', {workers}}}}}"
+    compiled = compile_pipeline(loaded(beam, "root=gs://b/r"))
     statistics, schema = container(compiled, "statistics"), container(compiled, "schema")
     assert statistics["args"][-1] == "statistics={{$.outputs.artifacts['statistics'].uri}}"
     assert schema["args"][-1] == "schema={{$.outputs.artifacts['schema'].path}}"
-    assert step(compiled, "statistics").beam == ("--runner=FlinkRunner", "--flink_master=host:8081")
+    assert step(compiled, "statistics").beam == (
+        *("--runner=FlinkRunner", "--flink_master=host:8081"),
+        *("--environment_type=EXTERNAL", "--environment_config=pool:50000"),
+    )
     assert (step(compiled, "statistics").remote, step(compiled, "schema").beam) == (True, ())
 
 
