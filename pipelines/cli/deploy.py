@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from penstock.pipelines.config import KubeflowConfig, Loaded
     from penstock.pipelines.deploying.access import Access
     from penstock.pipelines.deploying.request import Deployed, Request
+    from penstock.pipelines.graph import Graph
 
 
 @example("penstock deploy configs/digits-kubeflow.yaml --host http://127.0.0.1:8080 --param epochs=2")
@@ -56,8 +57,8 @@ def deploy(  # noqa: PLR0913  One argument an option.
     Ctrl-C leaves the run going and says how to follow or stop it.
     """
     with errors_as_json(enabled=json), _nothing_started():
-        loaded, _ = checked(file, overridden(set_, target))
-        request = _request(loaded, param or (), experiment, run_name, once=once)
+        loaded, graph = checked(file, overridden(set_, target))
+        request = _request(loaded, graph, param or (), experiment, run_name, once=once)
         submit = _submit(request.settings, host, token_env, namespace)
         deployed = submit(request, lambda line: typer.echo(line, err=json))
     if deployed.run is None or no_wait:
@@ -90,7 +91,7 @@ def _leave(deployed: Deployed, *, json: bool) -> None:
 
 
 def _request(
-    loaded: Loaded, param: Sequence[str], experiment: str | None, run_name: str | None, *, once: bool
+    loaded: Loaded, graph: Graph, param: Sequence[str], experiment: str | None, run_name: str | None, *, once: bool
 ) -> Request:
     from penstock.pipelines.deploying.parameters import parse_parameters
     from penstock.pipelines.deploying.request import Request
@@ -100,6 +101,7 @@ def _request(
     return Request(
         pipeline=pipeline,
         file=loaded.document.file.name,
+        steps=tuple(graph.steps),
         compile=partial(compile_in_worker, loaded),
         settings=settings,
         parameters=parse_parameters(loaded, param),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from penstock.pipelines.deploying.client import Server
@@ -77,14 +77,17 @@ class KubeflowRun:
         return dict(found.pipeline_spec or {})
 
 
-def task_names(spec: Mapping[str, Any]) -> dict[str, str]:
+def task_names(spec: Mapping[str, Any], order: Sequence[str] = ()) -> dict[str, str]:
     """Return the task names of a compiled pipeline in an order in which they can run, each with its step's name.
 
     Args:
         spec: KFP's ``PipelineSpec``, or a mapping that has it under ``pipeline_spec`` beside a platform's settings.
+        order: The steps in the config's order, where it is known; others come after them.
     """
     spec = spec.get("pipeline_spec", spec)
-    return dict(_tasks(spec.get("root", {}).get("dag", {}).get("tasks", {}), spec.get("components", {})))
+    found = list(_tasks(spec.get("root", {}).get("dag", {}).get("tasks", {}), spec.get("components", {})))
+    place = {step: index for index, step in enumerate(order)}
+    return dict(sorted(found, key=lambda task: place.get(task[1], len(place))))
 
 
 def _tasks(tasks: Mapping[str, Any], components: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

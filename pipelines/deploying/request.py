@@ -18,6 +18,7 @@ class Request:
     Attributes:
         pipeline: The pipeline's name in the config.
         file: Name of the config's file.
+        steps: The steps in the config's order.
         compile: Compiles it; takes seconds.
         settings: The config's ``kubeflow`` block.
         parameters: Values of this run's parameters; the others keep their defaults.
@@ -28,6 +29,7 @@ class Request:
 
     pipeline: str
     file: str
+    steps: tuple[str, ...]
     compile: Callable[[], Compiled]
     settings: KubeflowConfig
     parameters: Mapping[str, Any]

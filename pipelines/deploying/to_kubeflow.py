@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from penstock.pipelines.config import ScheduleConfig
 from penstock.pipelines.deploying.access import Access
@@ -14,9 +13,6 @@ from penstock.pipelines.deploying.publish import Published, publish
 from penstock.pipelines.deploying.request import Deployed, Request
 from penstock.pipelines.deploying.submit import Order, schedule, submit
 from penstock.version import __version__
-
-if TYPE_CHECKING:
-    from penstock.pipelines.kubeflow import Compiled
 
 _OUTCOMES = {
     "new pipeline": "new, uploaded",
@@ -55,14 +51,8 @@ def deploy_to_kubeflow(request: Request, say: Callable[[str], None], *, access: 
     say(f"pipeline {pipeline.name}, version {published.version}: {_OUTCOMES[published.outcome]}")
     if request.schedule is not None:
         return _scheduled(request.schedule, server, published, replace(order, name=pipeline.name), say)
-    return _started(server, pipeline, published, order, say)
-
-
-def _started(
-    server: Server, pipeline: Compiled, published: Published, order: Order, say: Callable[[str], None]
-) -> Deployed:
     run_id = submit(server, published, order)
-    run = KubeflowRun(server, run_id, task_names(pipeline.spec))
+    run = KubeflowRun(server, run_id, task_names(pipeline.spec, request.steps))
     say(f"run {order.name} in experiment {order.experiment}: {run.page}")
     return Deployed(run, {**_facts(pipeline.name, published), "run": run_id, "page": run.page})
 

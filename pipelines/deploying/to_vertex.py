@@ -35,7 +35,7 @@ def deploy_to_vertex(request: Request, say: Callable[[str], None]) -> Deployed:
     if when is None:
         for line in submit(vertex, job, request.settings):
             say(f"  {line}")
-        run = VertexRun(vertex, job)
+        run = VertexRun(vertex, job, request.steps)
         say(f"run {request.run_name}: {run.page}")
         return Deployed(run, {"pipeline": pipeline.name, "run": run.id, "page": run.page})
     found, paused = schedule(vertex, job, pipeline.name, request.settings, when)

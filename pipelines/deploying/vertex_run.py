@@ -36,6 +36,7 @@ class VertexRun:
     Args:
         vertex: Where.
         job: The SDK's ``PipelineJob``, submitted.
+        order: The steps in the config's order, where it is known.
 
     Attributes:
         later: What the user types to follow the run later.
@@ -44,13 +45,13 @@ class VertexRun:
         steps: Task name → step name.
     """
 
-    def __init__(self, vertex: Vertex, job: Any) -> None:
+    def __init__(self, vertex: Vertex, job: Any, order: Sequence[str] = ()) -> None:
         name = job.resource_name.rpartition("/")[2]
         self.later = f"penstock runs follow {name} --host {vertex.host}"
         self.stop = f"penstock runs stop {name} --host {vertex.host}"
         self.page = vertex.page(name)
         self.id = name
-        self.steps = task_names(job.to_dict().get("pipelineSpec", {}))
+        self.steps = task_names(job.to_dict().get("pipelineSpec", {}), order)
         self._vertex = vertex
         self._job = job
 

@@ -167,6 +167,10 @@ def test_task_names_inside_other_tasks_come_in_an_order_in_which_they_can_run():
     assert list(task_names({"pipeline_spec": whole})) == list(expected)
 
 
+def test_task_names_follow_the_configs_order_where_it_is_known():
+    assert list(task_names(spec(), ["data_schema", "examples"])) == ["data-schema", "examples", "statistics"]
+
+
 def test_task_names_of_what_is_no_pipeline():
     assert task_names({}) == {}
     assert list(task_names({"root": {"dag": {"tasks": {"a": {"dependentTasks": ["a"]}}}}})) == ["a"]
