@@ -96,9 +96,9 @@ def beam() -> dict[str, Any]:
 def _beam_kind(action: argparse.Action) -> BeamKind:
     if action.nargs == 0:
         return "bool"
-    scalar: BeamKind | None = {int: "int", float: "float", json.loads: "json"}.get(action.type)  # type: ignore[call-overload]
-    if scalar is not None:
-        return scalar
+    scalars: dict[Any, BeamKind] = {int: "int", float: "float", json.loads: "json"}
+    if action.type in scalars:
+        return scalars[action.type]
     return "str" if type(action).__name__ == "_StoreAction" else "list"
 
 

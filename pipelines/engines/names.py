@@ -46,7 +46,8 @@ def engine_of(runner: str) -> str | None:
 def is_known(runner: str) -> bool:
     """Return whether Beam finds the runner by this name; a dotted path is the user's own class, or Beam's."""
     names = {name.casefold() for name in beam_runners()}
-    return "." in runner or engine_of(runner) is not None or {runner.casefold(), f"{runner.casefold()}runner"} & names
+    folded = runner.casefold()
+    return "." in runner or engine_of(runner) is not None or folded in names or f"{folded}runner" in names
 
 
 def master(engine: str, options: Mapping[str, Any]) -> str:

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.e2e.conftest import REPOSITORY, penstock, run, states
+from tests.conftest import REPOSITORY
+from tests.e2e.conftest import penstock, run, states
 from tests.pipelines.engines.job_service import job_servers
 
 CONFIG = "configs/digits-flink.yaml"
@@ -69,7 +70,7 @@ def _statistics(root: Path, split: str) -> dict[str, tuple[float, ...]]:
 
     file = _one(root, f"statistics/statistics/*/Split-{split}/FeatureStats.pb")
     (dataset,) = tfdv.load_stats_binary(str(file)).datasets
-    found = {}
+    found: dict[str, tuple[float, ...]] = {}
     for feature in dataset.features:
         numbers = feature.num_stats
         name = ".".join(feature.path.step)

@@ -13,7 +13,8 @@ import pytest
 
 from tests.components.batch_inference.conftest import example, read_lines
 from tests.components.batch_inference.scaler import save_scaler
-from tests.e2e.conftest import REPOSITORY, penstock, run, states
+from tests.conftest import REPOSITORY
+from tests.e2e.conftest import penstock, run, states
 from tests.pipelines.engines.job_service import job_servers, write_jar, write_java
 
 

@@ -30,7 +30,12 @@ def run(*arguments):
 @pytest.fixture
 def compiling(project, monkeypatch):
     asked = []
-    monkeypatch.setattr(command, "compile_in_worker", lambda loaded: asked.append(loaded) or COMPILED)
+
+    def compile_it(loaded):
+        asked.append(loaded)
+        return COMPILED
+
+    monkeypatch.setattr(command, "compile_in_worker", compile_it)
     project.pipeline(STEPS, top=TOP)
     return asked
 

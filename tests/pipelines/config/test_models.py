@@ -44,7 +44,7 @@ def test_everything_at_once(project: Project) -> None:
             "second_step": StepConfig(
                 component="Trainer",
                 inputs={"examples": "first.out", "more": ("a.b", "c.d_e")},
-                **{"with": {"epochs": 1, "anything": {"goes": ["here", None]}}},
+                **{"with": {"epochs": 1, "anything": {"goes": ["here", None]}}},  # type: ignore[arg-type]
                 cache=True,
                 after=("first",),
                 enabled=False,

@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ class Submitted:
     """What would have been sent: files by their address, and the request's project, region and job."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    jobs: list[dict] = field(default_factory=list)
+    jobs: list[dict[str, Any]] = field(default_factory=list)
 
     def stage_file(self, folder, name, stream, mime_type="", total_size=None):
         self.files[f"{folder}/{name}"] = stream.read()
@@ -107,6 +108,7 @@ def test_image_machines_and_accelerators(project, submitted):
 def test_the_setup_file_is_staged_with_the_code_of_both(project, submitted, tmp_path_factory):
     graph = _graph(project, "    setup_file: auto\n")
     demand = Demand.of(graph, graph.steps.keys())
+    assert demand
     folder = tmp_path_factory.mktemp("package")
     setup = package.write(folder, demand.functions, demand.project, libraries=True)
     _run([*demand.flags, f"--setup_file={setup}"])
@@ -118,7 +120,9 @@ def test_the_setup_file_is_staged_with_the_code_of_both(project, submitted, tmp_
     with tarfile.open(fileobj=io.BytesIO(content)) as packed:
         names = {name.partition("/")[2] for name in packed.getnames()}
         (requirements,) = (member for member in packed.getnames() if member.endswith("/requirements.txt"))
-        lines = packed.extractfile(requirements).read().decode().splitlines()
+        listed = packed.extractfile(requirements)
+        assert listed
+        lines = listed.read().decode().splitlines()
     assert {"penstock/closest.py", "penstock/components/batch_inference/executor.py", "shop/features.py"} <= names
     assert {"helpers.py", "penstock/pipelines/catalog/components.json"} <= names
     assert [line for line in lines if line.startswith("tensorflow==")]

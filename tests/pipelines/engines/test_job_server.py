@@ -108,6 +108,7 @@ def test_it_takes_too_long(tmp_path, port):
 def test_it_ends_with_us(tmp_path, port, number):
     log = tmp_path / "log"
     with subprocess.Popen(_command(OURS, LISTEN, port, log), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as ours:
+        assert ours.stdout
         server = int(ours.stdout.readline())
         ours.send_signal(number)
         assert _gone(server)

@@ -31,6 +31,7 @@ def graph(project):
 
 def write(folder, graph, **options):
     demand = Demand.of(graph, graph.steps.keys())
+    assert demand
     return package.write(folder, demand.functions, demand.project, **options)
 
 
@@ -103,6 +104,6 @@ def test_a_worker_installs_it_as_beam_does(graph, folder, tmp_path):
 
 
 def _setuptools():
-    import setuptools
+    import setuptools  # type: ignore[import-untyped, unused-ignore]
 
     return setuptools.__path__[0].rpartition("/")[0]

@@ -162,7 +162,7 @@ class _Dag:
                 _local(pod, each["uri"]).parent.mkdir(parents=True, exist_ok=True)
             if not self._process(name, component, container, executor_input, pod):
                 return None
-            file = Path(executor_input["outputs"]["outputFile"])
+            file = Path(f"{_local(pod, root)}/output_metadata.json")
             told = json.loads(file.read_text()) if file.exists() else {}
             for key, each in outputs.items():
                 for returned in told.get("artifacts", {}).get(key, {}).get("artifacts", [])[:1]:
