@@ -1,16 +1,16 @@
-"""Whether Kubernetes would take a manifest: by published schemas, or by the official client's models."""
+"""Whether Kubernetes would take a manifest: custom resources by our rules, others by the official client's models.
+
+What TFJob (kubeflow.org/v1) and InferenceService (serving.kserve.io/v1beta1) take is stated here in our own words, from
+their API references, as far as Penstock writes it: whatever else a manifest has is a problem, until somebody adds it.
+"""
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from kubernetes import client
 
-_CRDS = Path(__file__).parent / "data" / "crds"
 _MODELS = {
     ("v1", "ConfigMap"): "V1ConfigMap",
     ("v1", "Service"): "V1Service",
@@ -18,12 +18,88 @@ _MODELS = {
     ("autoscaling/v2", "HorizontalPodAutoscaler"): "V2HorizontalPodAutoscaler",
     ("policy/v1", "PodDisruptionBudget"): "V1PodDisruptionBudget",
 }
+_COUNT = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "object", "additionalProperties": _TEXT}
+
+
+def _closed(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+
+
+def _resource(version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    required = ("apiVersion", "kind", "metadata", "spec")
+    return _closed(
+        required, apiVersion={"const": version}, kind={"const": kind}, metadata={"type": "object"}, spec=spec
+    )
+
+
+_REPLICAS = _closed(
+    ("template",),
+    replicas=_COUNT,
+    restartPolicy={"enum": ["Always", "OnFailure", "Never", "ExitCode"]},
+    template={"type": "object"},
+)
+_RUN_POLICY = _closed(
+    cleanPodPolicy={"enum": ["All", "Running", "None"]},
+    ttlSecondsAfterFinished=_COUNT,
+    activeDeadlineSeconds=_COUNT,
+    backoffLimit=_COUNT,
+    suspend={"type": "boolean"},
+)
+_ROLES = {
+    "type": "object",
+    "propertyNames": {"enum": ["Chief", "Master", "Worker", "PS", "Evaluator"]},
+    "additionalProperties": _REPLICAS,
+}
+_POD = ("serviceAccountName", "securityContext", "volumes", "nodeSelector", "imagePullSecrets")
+_CONTAINER = ("args", "env", "resources", "volumeMounts", "image", "readinessProbe", "securityContext")
+_MODEL = _closed(
+    ("modelFormat",),
+    modelFormat=_closed(("name",), name=_TEXT, version=_TEXT),
+    protocolVersion=_TEXT,
+    runtime=_TEXT,
+    runtimeVersion=_TEXT,
+    storageUri=_TEXT,
+    **dict.fromkeys(_CONTAINER, True),
+)
+_PREDICTOR = _closed(
+    annotations=_TEXTS,
+    labels=_TEXTS,
+    minReplicas=_COUNT,
+    maxReplicas=_COUNT,
+    scaleMetric={"enum": ["cpu", "memory", "concurrency", "rps"]},
+    scaleTarget=_COUNT,
+    model=_MODEL,
+    **dict.fromkeys(_POD, True),
+)
+_CUSTOM = {
+    "tfjobs": _resource(
+        "kubeflow.org/v1", "TFJob", _closed(("tfReplicaSpecs",), runPolicy=_RUN_POLICY, tfReplicaSpecs=_ROLES)
+    ),
+    "inferenceservices": _resource(
+        "serving.kserve.io/v1beta1", "InferenceService", _closed(("predictor",), predictor=_PREDICTOR)
+    ),
+}
 
 
 def crd_problems(manifest: dict[str, Any], plural: str) -> list[str]:
-    """Return what a custom resource's schema says against a manifest; unknown keys count."""
-    errors = sorted(_validator(plural).iter_errors(manifest), key=lambda error: list(map(str, error.absolute_path)))
-    return [f"{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in errors]
+    """Return what the rules say against a custom resource's manifest, its pods included; unknown keys count."""
+    errors = sorted(
+        Draft202012Validator(_CUSTOM[plural]).iter_errors(manifest), key=lambda error: list(map(str, error.path))
+    )
+    told = [f"{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in errors]
+    return told or [text for model, part in _pods(manifest, plural) for text in _unlike(part, model)]
+
+
+def _pods(manifest: dict[str, Any], plural: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the parts that Kubernetes itself has models for, with their models' names."""
+    if plural == "tfjobs":
+        return [("V1PodTemplateSpec", role["template"]) for role in manifest["spec"]["tfReplicaSpecs"].values()]
+    predictor = manifest["spec"]["predictor"]
+    container = {key: value for key, value in predictor["model"].items() if key in _CONTAINER}
+    pod = {key: value for key, value in predictor.items() if key in _POD}
+    return [("V1PodSpec", {**pod, "containers": [{"name": "model", **container}]})]
 
 
 def model_problems(manifest: dict[str, Any]) -> list[str]:
@@ -31,34 +107,13 @@ def model_problems(manifest: dict[str, Any]) -> list[str]:
 
     The models drop keys that they do not know, convert values, and raise where a required one is missing.
     """
-    model = _MODELS[manifest["apiVersion"], manifest["kind"]]
+    return _unlike(manifest, _MODELS[manifest["apiVersion"], manifest["kind"]])
+
+
+def _unlike(manifest: dict[str, Any], model: str) -> list[str]:
     api = client.ApiClient(client.Configuration())
     made = api.sanitize_for_serialization(api._ApiClient__deserialize(manifest, model))
-    return list(_differences(manifest, made, model))
-
-
-@cache
-def _validator(plural: str) -> Draft202012Validator:
-    described = json.loads((_CRDS / f"{plural}.json").read_text(encoding="utf-8"))
-    schema = _as_json_schema(described["schema"])
-    # Every object has it; the published schema leaves its content to Kubernetes.
-    schema["properties"]["metadata"] = {"type": "object"}
-    return Draft202012Validator(schema)
-
-
-def _as_json_schema(node: Any) -> Any:
-    """Return a structural schema of Kubernetes as JSON Schema: objects are closed, int-or-string is said plainly."""
-    if isinstance(node, list):
-        return [_as_json_schema(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    made = {key: _as_json_schema(value) for key, value in node.items() if not key.startswith("x-kubernetes-")}
-    known = made.get("type") == "object" and isinstance(made.get("properties"), dict)
-    if known and not node.get("x-kubernetes-preserve-unknown-fields"):
-        made.setdefault("additionalProperties", False)
-    if node.get("x-kubernetes-int-or-string"):
-        made.pop("type", None)
-    return made
+    return _differences(manifest, made, model)
 
 
 def _differences(given: Any, made: Any, place: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Manifests for Kubernetes, beside the official client's models and KServe's published schema."""
+"""Manifests for Kubernetes, beside the official client's models and what KServe takes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_kubernetes_takes_the_plain_variant(options: ManifestOptions, base: str)
 
 @pytest.mark.parametrize("options", [OPTIONS, EVERYTHING], ids=["defaults", "everything"])
 @pytest.mark.parametrize("base", ["gs://bucket/digits", "pvc://models/digits", "s3://bucket/digits"])
-def test_kserves_schema_takes_the_inference_service(options: ManifestOptions, base: str) -> None:
+def test_the_inference_service_is_as_kserve_takes_it(options: ManifestOptions, base: str) -> None:
     config, service = kserve(options=options, bases=(base,))
     assert model_problems(config) == []
     assert crd_problems(service, "inferenceservices") == []

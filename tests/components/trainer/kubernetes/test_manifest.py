@@ -50,14 +50,14 @@ def container(job: dict[str, Any], kind: str = "Chief") -> dict[str, Any]:
     return dict(only)
 
 
-def test_the_published_schema_takes_it() -> None:
+def test_the_job_is_as_the_operator_takes_it() -> None:
     owned = JobRequest("p", "n", "i", ("python",), {}, Owner("step", "uid"), 3)
     for options in (BASE, FULL):
         for strategy in (MIRRORED, SERVERS):
             assert crd_problems(made(options, strategy, owned), "tfjobs") == []
 
 
-def test_the_published_schema_would_refuse_a_slip() -> None:
+def test_a_slip_would_be_seen() -> None:
     job = made(BASE)
     job["spec"]["tfReplicaSpecs"]["Chief"]["replica"] = 1
     job["spec"]["runPolicy"]["ttlSecondsAfterFinished"] = "60"
@@ -82,7 +82,7 @@ def test_the_published_schema_would_refuse_a_slip() -> None:
     ),
     st.integers(0, 5),
 )
-def test_whatever_the_options_say_the_schema_takes_it(options: dict[str, Any], restarts: int) -> None:
+def test_whatever_the_options_say_the_job_is_valid(options: dict[str, Any], restarts: int) -> None:
     options.get("environment", {}).pop("PYTHONUNBUFFERED", None)
     request = JobRequest("p", "n", "i", ("python",), {}, max_restarts=restarts)
     assert crd_problems(made({**BASE, **options}, SERVERS, request), "tfjobs") == []
