@@ -13,7 +13,8 @@ def step(name, after, kind="T"):
 
 
 def ancestors(name, steps):
-    found, pending = set(), [name]
+    found: set[str] = set()
+    pending = [name]
     while pending:
         new = steps[pending.pop()].upstream & steps.keys() - found
         found |= new
