@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from penstock.errors import ConfigError
 from penstock.pipelines.cli import compile as command
 from penstock.pipelines.cli.app import app
-from penstock.pipelines.config import ConfigProblems
+from penstock.pipelines.config import ConfigProblems, Loaded
 from penstock.pipelines.kubeflow import Compiled, Parameter
 
 TOP = "pipeline: p\nroot: gs://bucket/p\nkubeflow: {image: 'registry/p:1'}\n"
@@ -29,13 +29,13 @@ def run(*arguments):
 
 @pytest.fixture
 def compiling(project, monkeypatch):
-    asked = []
+    asked: list[Loaded] = []
 
-    def compile_it(loaded):
+    def compile_in_worker(loaded):
         asked.append(loaded)
         return COMPILED
 
-    monkeypatch.setattr(command, "compile_in_worker", compile_it)
+    monkeypatch.setattr(command, "compile_in_worker", compile_in_worker)
     project.pipeline(STEPS, top=TOP)
     return asked
 

@@ -146,7 +146,7 @@ class _Dag:
                 key: {"name": key, "uri": f"{root}/{key}", "type": each["artifactType"]}
                 for key, each in component.get("outputDefinitions", {}).get("artifacts", {}).items()
             }
-            executor_input = {
+            executor_input: dict[str, Any] = {
                 "inputs": {
                     "parameterValues": values,
                     "artifacts": {key: {"artifacts": [runtime_artifact(found)]} for key, found in inputs.items()},

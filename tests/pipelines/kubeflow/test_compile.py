@@ -238,7 +238,7 @@ def test_kubernetes_gets_secrets_by_name(loaded):
         loaded("kubeflow.secrets={PASSWORD: {secret: db, key: pass}}", "kubeflow.image_pull_secrets=[registry]",
                "kubeflow.node_selector={pool: training}", "kubeflow.image_pull_policy=Always")
     )  # fmt: skip
-    assert compiled.platform
+    assert compiled.platform is not None
     executors = compiled.platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert set(executors) == set(compiled.spec["deploymentSpec"]["executors"])
     (secret,) = executors["exec-pusher"]["secretAsEnv"]
