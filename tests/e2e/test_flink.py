@@ -65,10 +65,10 @@ def _one(root: Path, pattern: str) -> Path:
 
 def _statistics(root: Path, split: str) -> dict[str, tuple[float, ...]]:
     """Return feature → its count, mean, deviation, least and greatest value."""
-    import tensorflow_data_validation as tfdv
+    from tensorflow_metadata.proto.v0 import statistics_pb2
 
     file = _one(root, f"statistics/statistics/*/Split-{split}/FeatureStats.pb")
-    (dataset,) = tfdv.load_stats_binary(str(file)).datasets
+    (dataset,) = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read_bytes()).datasets
     found = {}
     for feature in dataset.features:
         numbers = feature.num_stats
