@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 from penstock.errors import ConfigError, EnvironmentProblem
 from penstock.pipelines.engines.names import jar_option
@@ -110,7 +111,10 @@ def _cannot_be_fetched(wanted: str, error: Exception) -> EnvironmentProblem:
 def _reason(error: Exception) -> str:
     """Return what the network said; Beam wraps it into a sentence about addresses and paths."""
     cause = error.__context__ or error
-    return f"{type(cause).__name__}: {cause}".strip().splitlines()[0]
+    told = f"{type(cause).__name__}: {cause}".strip().splitlines()[0]
+    if isinstance(cause, HTTPError):
+        cause.close()  # Beam leaves the connection open.
+    return told
 
 
 def _coordinates(name: str) -> str:
