@@ -111,9 +111,10 @@ def _cannot_be_fetched(wanted: str, error: Exception) -> EnvironmentProblem:
 def _reason(error: Exception) -> str:
     """Return what the network said; Beam wraps it into a sentence about addresses and paths."""
     cause = error.__context__ or error
+    told = f"{type(cause).__name__}: {cause}".strip().splitlines()[0]
     if isinstance(cause, HTTPError):
-        cause.close()  # It is the answer too, with its connection.
-    return f"{type(cause).__name__}: {cause}".strip().splitlines()[0]
+        cause.close()  # Beam leaves the connection open.
+    return told
 
 
 def _coordinates(name: str) -> str:

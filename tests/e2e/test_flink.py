@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import REPOSITORY
-from tests.e2e.conftest import penstock, run, states
+from tests.e2e.conftest import REPOSITORY, penstock, run, states
 from tests.pipelines.engines.job_service import job_servers
 
 CONFIG = "configs/digits-flink.yaml"
@@ -66,10 +65,10 @@ def _one(root: Path, pattern: str) -> Path:
 
 def _statistics(root: Path, split: str) -> dict[str, tuple[float, ...]]:
     """Return feature → its count, mean, deviation, least and greatest value."""
-    import tensorflow_data_validation as tfdv
+    from tensorflow_metadata.proto.v0 import statistics_pb2
 
     file = _one(root, f"statistics/statistics/*/Split-{split}/FeatureStats.pb")
-    (dataset,) = tfdv.load_stats_binary(str(file)).datasets
+    (dataset,) = statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read_bytes()).datasets
     found: dict[str, tuple[float, ...]] = {}
     for feature in dataset.features:
         numbers = feature.num_stats
