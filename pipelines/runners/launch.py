@@ -47,10 +47,14 @@ channel_resolver._get_executions_by_all_contexts = _in_run  # noqa: SLF001
 
 
 class _Inputs(NamedTuple):
-    """What an execution would get, and the cache entry that this makes it ask."""
+    """What an execution would get, and the cache entry that this makes it ask.
+
+    ``declared`` are the properties that are recorded, ``properties`` those with what the component's driver adds.
+    """
 
     contexts: list[Any]
     artifacts: Artifacts
+    declared: dict[str, Any]
     properties: dict[str, Any]
     entry: Any
 
@@ -83,7 +87,7 @@ class StepLauncher(Launcher):  # type: ignore[misc]  # TFX has no types.
                 handle,
                 self._pipeline_node.node_info.type,
                 metadata_store_pb2.Execution.CACHED,
-                inputs.properties,
+                inputs.declared,
                 execution_name=str(uuid.uuid4()),
             )
             contexts = [*inputs.contexts, inputs.entry]
@@ -102,8 +106,10 @@ class StepLauncher(Launcher):  # type: ignore[misc]  # TFX has no types.
         resolved = inputs_utils.resolve_input_artifacts(pipeline_node=node, metadata_handle=handle)
         if len(resolved) != 1 or _has_placeholders(node.parameters):
             return None
-        declared = inputs_utils.resolve_parameters_with_schema(node.parameters)
-        properties = data_types_utils.build_parsed_value_dict(declared)
+        declared = data_types_utils.build_parsed_value_dict(
+            inputs_utils.resolve_parameters_with_schema(node.parameters)
+        )
+        properties = dict(declared)  # A driver writes into it, and what it writes may be None.
         # The cache key leaves out their URIs, which alone depend on the execution.
         outputs = self._output_resolver.generate_output_artifacts(0)
         if self._driver_operator:
@@ -118,7 +124,7 @@ class StepLauncher(Launcher):  # type: ignore[misc]  # TFX has no types.
             output_artifacts=outputs,
             parameters=properties,
         )
-        return _Inputs(contexts, resolved[0], properties, entry)
+        return _Inputs(contexts, resolved[0], declared, properties, entry)
 
     def _prepare_execution(self) -> Any:
         """Look for an earlier result; else prepare as TFX does and name this execution in its cache entry."""
