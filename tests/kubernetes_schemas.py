@@ -23,8 +23,10 @@ _TEXT = {"type": "string"}
 _TEXTS = {"type": "object", "additionalProperties": _TEXT}
 
 
-def _closed(required: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+def _closed(required: tuple[str, ...] = (), also: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
+    """Return the schema of an object with these properties, and with those of ``also`` whatever they hold."""
+    known = {**dict.fromkeys(also, True), **properties}
+    return {"type": "object", "properties": known, "required": list(required), "additionalProperties": False}
 
 
 def _resource(version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -56,14 +58,16 @@ _POD = ("serviceAccountName", "securityContext", "volumes", "nodeSelector", "ima
 _CONTAINER = ("args", "env", "resources", "volumeMounts", "image", "readinessProbe", "securityContext")
 _MODEL = _closed(
     ("modelFormat",),
+    _CONTAINER,
     modelFormat=_closed(("name",), name=_TEXT, version=_TEXT),
     protocolVersion=_TEXT,
     runtime=_TEXT,
     runtimeVersion=_TEXT,
     storageUri=_TEXT,
-    **dict.fromkeys(_CONTAINER, True),
 )
 _PREDICTOR = _closed(
+    ("model",),
+    _POD,
     annotations=_TEXTS,
     labels=_TEXTS,
     minReplicas=_COUNT,
@@ -71,7 +75,6 @@ _PREDICTOR = _closed(
     scaleMetric={"enum": ["cpu", "memory", "concurrency", "rps"]},
     scaleTarget=_COUNT,
     model=_MODEL,
-    **dict.fromkeys(_POD, True),
 )
 _CUSTOM = {
     "tfjobs": _resource(

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.e2e.conftest import REPOSITORY, penstock, run, states
+from tests.conftest import REPOSITORY
+from tests.e2e.conftest import penstock, run, states
 from tests.pipelines.engines.job_service import job_servers
 
 CONFIG = "configs/digits-flink.yaml"
