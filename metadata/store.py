@@ -8,13 +8,8 @@ from typing import Any
 from penstock.metadata.connection import open_store
 from penstock.metadata.records import Artifact, Execution, artifact_record, scalar_properties
 from penstock.metadata.server import Server
+from penstock.metadata.vocabulary import NODE
 
-NODE = "penstock_node"
-"""The custom property of an execution that holds its node's name, ``pipeline.step``.
-
-TFX says it by a context only, from which ML Metadata finds the executions of all runs; from an execution it finds
-contexts by reading them all.
-"""
 _TIED = 20
 
 

@@ -27,6 +27,10 @@ INPUT_FINGERPRINT = "input_fingerprint"
 METRICS = "metrics"
 REASON = "reason"
 END_REASON = "penstock_reason"
+NODE = "penstock_node"
+"""TFX says it by a context only, from which ML Metadata finds the executions of all runs; from an execution it finds
+contexts by reading them all."""
+OWNER = "penstock_owner"
 FINDINGS = (INPUT_FINGERPRINT, METRICS, REASON)
 """Properties of an execution that are no parameters of it, but what was found."""
 
@@ -80,6 +84,8 @@ PROPERTIES: tuple[Property, ...] = (
         (METRICS, "JSON", "Evaluators: slice → metric → value"),
         (REASON, "text", "Evaluators: why the model was blessed, or not"),
         (END_REASON, "text", "why an execution that nobody finished was closed as FAILED"),
+        (NODE, "text", "its step, as `pipeline.step`"),
+        (OWNER, "JSON", "who started it: pipeline, root, the root's lock, machine, process"),
     ),
     *_of("execution", "component", (CONFIG, "JSON", "our components: their parameters, defaults included")),
     *_of(

@@ -13,8 +13,9 @@ from tfx.orchestration.metadata import Metadata
 from penstock.metadata.connection import explained
 from penstock.metadata.retrying import RetryingStore
 from penstock.metadata.server import Server
-from penstock.metadata.store import NODE
-from penstock.pipelines.runners.owner import OWNER, Owner
+from penstock.metadata.vocabulary import NODE
+from penstock.metadata.vocabulary import OWNER
+from penstock.pipelines.runners.owner import Owner
 from penstock.pipelines.runners.recovery import WORKING_FOLDER
 
 

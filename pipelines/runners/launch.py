@@ -21,7 +21,7 @@ from tfx.orchestration.portable.launcher import Launcher, _ExecutionPreparationR
 from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.types import artifact_utils
 
-from penstock.metadata.store import NODE
+from penstock.metadata.vocabulary import NODE
 
 RESULT = "penstock_result"
 """The custom property of a cache entry's context that holds the id of the newest execution with that key."""

@@ -9,8 +9,6 @@ from typing import Self
 
 from penstock.processes import machine, started
 
-OWNER = "penstock_owner"
-"""The custom property of an execution that holds its owner, as JSON."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from penstock.metadata.store import NODE
-from penstock.pipelines.runners.owner import OWNER, Owner
+from penstock.metadata.vocabulary import NODE
+from penstock.metadata.vocabulary import OWNER
+from penstock.pipelines.runners.owner import Owner
 
 _LOG = logging.getLogger(__name__)
 REASON = "penstock_reason"

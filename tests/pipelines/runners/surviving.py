@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from penstock.metadata.store import NODE
+from penstock.metadata.vocabulary import NODE
 from penstock.serving.manifest import verify
 from penstock.serving.versions import versions
 from tests.pipelines.runners.killing import Kind, Order, Outcome, Runs
