@@ -10,7 +10,6 @@ from typing import Self
 from penstock.processes import machine, started
 
 
-
 @dataclass(frozen=True)
 class Owner:
     """The run that started an execution.

@@ -13,8 +13,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from penstock.metadata.vocabulary import NODE
-from penstock.metadata.vocabulary import OWNER
+from penstock.metadata.vocabulary import NODE, OWNER
 from penstock.pipelines.runners.owner import Owner
 
 _LOG = logging.getLogger(__name__)

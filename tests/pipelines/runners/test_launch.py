@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from penstock.metadata import Store
-from penstock.metadata.vocabulary import NODE
+from penstock.metadata.vocabulary import NODE, OWNER
 from penstock.pipelines.config import load
 from penstock.pipelines.graph import Graph
-from penstock.metadata.vocabulary import OWNER
 from penstock.pipelines.runners.owner import Owner
 
 STEPS = "tests.pipelines.runners.killed_steps"

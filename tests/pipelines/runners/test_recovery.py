@@ -13,8 +13,7 @@ import pytest
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from penstock.metadata.vocabulary import NODE
-from penstock.metadata.vocabulary import OWNER
+from penstock.metadata.vocabulary import NODE, OWNER
 from penstock.pipelines.runners.owner import Owner
 from penstock.pipelines.runners.recovery import REASON, WORKING_FOLDER, abandon, close_stale
 from penstock.processes import machine, started
