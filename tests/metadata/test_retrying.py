@@ -27,7 +27,8 @@ def test_no_write_fails_and_none_is_lost(tmp_path):
 
 def test_a_write_that_others_stand_in_the_way_of_is_tried_again(tmp_path, monkeypatch):
     store = RetryingStore(_config(tmp_path))
-    call, refused = MetadataStore._call, []
+    call = MetadataStore._call
+    refused: list[str] = []
 
     def busy(self, method, *args):
         if method == "PutExecutionType" and len(refused) < 3:
