@@ -15,6 +15,7 @@ from penstock.components.batch_inference.scoring import remote
 from penstock.components.batch_inference.scoring.remote import RemoteSpec
 from penstock.serving.model_config import ModelEntry, VersionPolicy
 from penstock.serving.models.options import ManagerOptions
+from penstock.serving.models.state import State
 from penstock.serving.protos import message
 from penstock.serving.server import Server
 from penstock.serving.server_options import ServerOptions
@@ -39,7 +40,12 @@ def serving(base: Path) -> Iterator[str]:
     manager = ManagerOptions(poll_seconds=0.02, load_retries=0, allow_labels_for_unavailable=True)
     server = Server(options, [entry], manager)
     try:
-        yield f"127.0.0.1:{server.start().grpc}"
+        port = server.start().grpc
+        # The server answers as soon as one version is loaded.
+        present = {int(folder.name) for folder in base.iterdir()}
+        while {one.version for one in server.manager.status("scaler") if one.state is State.AVAILABLE} != present:
+            threading.Event().wait(0.01)
+        yield f"127.0.0.1:{port}"
     finally:
         server.stop()
 
@@ -47,9 +53,6 @@ def serving(base: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def address(versions: Path) -> Iterator[str]:
     with serving(versions) as found:
-        # The server answers as soon as one version is loaded.
-        while RemoteSpec(found, "scaler").pinned().version != 2:
-            threading.Event().wait(0.01)
         yield found
 
 
