@@ -41,6 +41,8 @@ def compile(  # noqa: A001  The subcommand's name.
                 "a compiled pipeline is a YAML file", where="--output", received=str(output), expected="FILE.yaml"
             )
         loaded, _ = checked(file, overridden(set_, target))
+        if not output.absolute().parent.is_dir():
+            raise ConfigError("the output's folder is not there", where="--output", received=str(output.parent))
         if output.absolute() == loaded.document.file:
             raise ConfigError("the output is the config itself", where="--output", hint="name another file")
         compiled = compile_in_worker(loaded)

@@ -72,6 +72,13 @@ def test_another_kind_of_file_is_refused(compiling):
     assert str(error) == ("--output: a compiled pipeline is a YAML file\n  received: out.tar.gz\n  expected: FILE.yaml")
 
 
+def test_the_folder_of_the_output_is_there(compiling):
+    error = run("p.yaml", "-o", "nowhere/out.yaml").exception
+    assert isinstance(error, ConfigError)
+    assert (error.what, error.received) == ("the output's folder is not there", "nowhere")
+    assert compiling == []
+
+
 def test_the_config_is_not_written_over(project, compiling):
     error = run("p.yaml", "-o", "p.yaml").exception
     assert isinstance(error, ConfigError)
