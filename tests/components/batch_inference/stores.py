@@ -21,8 +21,8 @@ class Unwilling(FileSystem):  # type: ignore[misc]  # Beam is untyped.
     """What object stores have in common: no folders, no rename, and no object before all of it is written."""
 
     @classmethod
-    def scheme(cls) -> str | None:
-        return None if cls is Unwilling else cls.__name__.lower()
+    def scheme(cls) -> str:
+        return cls.__name__.lower()
 
     def join(self, basepath: str, *paths: str) -> str:
         return "/".join([basepath.rstrip("/"), *paths])

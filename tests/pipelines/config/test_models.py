@@ -279,12 +279,12 @@ STEP = "steps:\n  trainer:\n    component: Trainer\n"
             ),
         ),
         (
-            Project.HEAD + Project.STEPS + "metadata: {mysql: {host: x}}\n",
+            Project.HEAD + Project.STEPS + "metadata: {oracle: {host: x}}\n",
             (
-                "p.yaml:4:12: unknown key 'mysql' in metadata\n"
-                "    4 | metadata: {mysql: {host: x}}\n"
-                "      |            ^^^^^\n"
-                "      expected: one of sqlite"
+                "p.yaml:4:12: unknown key 'oracle' in metadata\n"
+                "    4 | metadata: {oracle: {host: x}}\n"
+                "      |            ^^^^^^\n"
+                "      expected: one of mysql, postgresql, sqlite"
             ),
         ),
     ],
