@@ -131,7 +131,7 @@ def _command(order: Order, points: _Points, answer: int) -> None:
 
     class Forked(Workers):
         def __init__(self, project: Path, log: Path) -> None:
-            self._project, self._log = project, log
+            self._project, self._log, self.environment = project, log, {}
             self._context = multiprocessing.get_context("fork")  # type: ignore[assignment]
 
     os.setsid()
