@@ -25,6 +25,7 @@ def test_the_plain_pipeline_pushes_a_model_that_answers(root: Path, pytestconfig
         "ExampleValidator",
         "Transform",
         "Trainer",
+        "BulkInferrer",
         "Evaluator",
         "Pusher",
     ]
