@@ -7,13 +7,12 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from penstock.pipelines.config import kubeflow
-from penstock.pipelines.config.kubeflow import KubeflowConfig, ResourcesConfig
+from penstock.pipelines.config.kubeflow import KubeflowConfig, ResourcesConfig, Variable
 
 PIPELINE_NAME = r"^[a-z][a-z0-9_-]{0,62}$"
 STEP_NAME = r"^[a-z][a-z0-9_]{0,62}$"
 WIRE = r"^[a-z][a-z0-9_]{0,62}\.[A-Za-z_][A-Za-z0-9_]*$"
 SERVER_NAME = r"^[A-Za-z0-9_.:-]+$"
-VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 FLAG = r"^[A-Za-z][A-Za-z0-9_-]*$"
 
 RULES = {
@@ -21,7 +20,6 @@ RULES = {
     STEP_NAME: "a name of lower-case letters, digits and '_' that begins with a letter, 63 characters at most",
     WIRE: "a step and its output, such as 'transform.transformed_examples'",
     SERVER_NAME: "letters, digits and any of '_.:-'",
-    VARIABLE: "the name of an environment variable, such as 'METADATA_PASSWORD'",
     FLAG: "a flag without its leading dashes, such as 'direct_num_workers'",
     **kubeflow.RULES,
 }
@@ -53,7 +51,7 @@ class ServerConfig(_Model):
     )
     database: ServerName = Field(description="Name of the database; made when it is not there and the user may.")
     user: ServerName = Field(description="Who logs in.")
-    password_env: Annotated[str, StringConstraints(pattern=VARIABLE)] | None = Field(
+    password_env: Variable | None = Field(
         default=None, description="Environment variable that holds the password; null: none is needed."
     )
 

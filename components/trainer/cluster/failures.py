@@ -76,9 +76,14 @@ class TaskLog:
 
 def failed_with(task: Task, told: TaskError, log: TaskLog) -> Failure:
     """Return the failure of a task that left an error."""
+    return told_by(task, told, hint=f"see {log.path}")
+
+
+def told_by(task: Task, told: TaskError, *, hint: str) -> Failure:
+    """Return the failure of a task that left an error, with ``hint`` where the error has none."""
     error = told.error
     error.where = error.where or str(task)
-    error.hint = error.hint or f"see {log.path}"
+    error.hint = error.hint or hint
     if told.peer_lost:
         cause = Cause.PEER_LOST
     elif isinstance(error, UserCodeError | ConfigError | ArtifactError):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from penstock.components.trainer.cluster.error_files import read_error
-from penstock.components.trainer.cluster.failures import Cause, Failure
+from penstock.components.trainer.cluster.failures import Cause, Failure, told_by
 from penstock.components.trainer.kubernetes.pod import error_path
 from penstock.components.trainer.kubernetes.pods import PodState
-from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem, PenstockError, UserCodeError
+from penstock.errors import EnvironmentProblem, PenstockError
 
 
 def failure_of(pod: PodState, errors: Path, last_lines: Sequence[str], place: str) -> Failure | None:
@@ -24,16 +24,7 @@ def failure_of(pod: PodState, errors: Path, last_lines: Sequence[str], place: st
     told = read_error(error_path(errors.parent, pod.task))
     if told is None or pod.killed:
         return _died(pod, last_lines, place)
-    error = told.error
-    error.where = error.where or str(pod.task)
-    error.hint = error.hint or f"the lines of {pod.task} in this step's log tell more"
-    if told.peer_lost:
-        cause = Cause.PEER_LOST
-    elif isinstance(error, UserCodeError | ConfigError | ArtifactError):
-        cause = Cause.USERS_FAULT
-    else:
-        cause = Cause.OWN_TROUBLE
-    return Failure(pod.task, cause, f"failed: {error.what}", error)
+    return told_by(pod.task, told, hint=f"the lines of {pod.task} in this step's log tell more")
 
 
 def no_cause(place: str, message: str) -> PenstockError:
