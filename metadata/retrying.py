@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from ml_metadata import errors
 from ml_metadata.metadata_store import MetadataStore
 
 from penstock.errors import EnvironmentProblem
+from penstock.metadata.connection import NO_RIGHTS, other_version, refused
+from penstock.metadata.looking import Trouble, look_at
 from penstock.metadata.server import Server
 
 PATIENCE_SECONDS = 30.0
@@ -38,15 +41,16 @@ class RetryingStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no 
 
     Args:
         store: A ``ConnectionConfig``, or a server.
+        create: Whether a database that is not there is made, and its tables.
 
     Raises:
-        EnvironmentProblem: The server cannot be reached.
+        EnvironmentProblem: The server cannot be reached, or does not let the user in.
         RuntimeError: The file cannot be opened.
     """
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, *, create: bool = True) -> None:
         self._server = store if isinstance(store, Server) else None
-        self._opened = store.with_password() if isinstance(store, Server) else store
+        self._opened = store.with_password(create=create) if isinstance(store, Server) else store
         self._connected = False
         file = self._opened.sqlite.filename_uri if self._server is None else ""
         self._turns = Path(f"{file}{_TURNS}") if file else None
@@ -61,6 +65,7 @@ class RetryingStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no 
             super().__init__(self._opened)
         except RuntimeError as error:
             if self._server is not None:
+                _require_entry(self._server, str(error))
                 raise errors.UnavailableError(str(error)) from error
             if _BUSY in str(error):
                 raise errors.AbortedError(str(error)) from error
@@ -97,6 +102,24 @@ class RetryingStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no 
                 received=str(error).strip(),
                 hint="see that the server runs and takes this user, then run again: finished steps are kept",
             ) from error
+
+
+def _require_entry(server: Server, message: str) -> None:
+    """Find out why a server did not let ML Metadata in; what does not mend itself is not tried again.
+
+    Raises:
+        EnvironmentProblem: The user is refused, has no rights, or the store is of another version.
+    """
+    version = other_version(message, server)
+    if version is not None:
+        raise version
+    finding = look_at(server)
+    if finding is None or finding.trouble is Trouble.AWAY:
+        return
+    if finding.trouble in (Trouble.USER, Trouble.RIGHTS):
+        raise refused(server, finding)
+    if any(text in message for text in NO_RIGHTS):
+        raise refused(server, replace(finding, trouble=Trouble.RIGHTS, said=message.strip()))
 
 
 def _attempts() -> tenacity.Retrying:

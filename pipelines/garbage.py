@@ -16,6 +16,7 @@ from penstock.metadata.garbage import Judged, Work, judge
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact
 from penstock.metadata.scan import Scan
+from penstock.metadata.server import Location
 from penstock.pipelines.report.versions import label_targets
 from penstock.pipelines.runners.lock import hold
 
@@ -65,8 +66,8 @@ def look(loaded: Loaded, keep_runs: int) -> Verdict:
         EnvironmentProblem: The store is not there, or cannot be read.
     """
     root = Path(os.path.abspath(loaded.root))  # noqa: PTH100  Links stay as TFX wrote them.
-    scan = Scan(Path(loaded.sqlite), loaded.config.pipeline)
-    judged = judge(scan, keep_runs, label_targets(Reader(scan.sqlite, scan.pipeline)), _is_there)
+    scan = Scan(loaded.location, loaded.config.pipeline)
+    judged = judge(scan, keep_runs, label_targets(Reader(scan.location, scan.pipeline)), _is_there)
     garbage, kept = [], []
     for one in judged:
         item = _item(root, one)
@@ -89,10 +90,10 @@ def remove(loaded: Loaded, keep_runs: int) -> Verdict:
     Raises:
         EnvironmentProblem: A run holds the root, the store cannot be written, or files cannot be removed.
     """
-    scan = Scan(Path(loaded.sqlite), loaded.config.pipeline)  # Where there is no store, no root is made either.
+    scan = Scan(loaded.location, loaded.config.pipeline)  # Where there is no store, no root is made either.
     with _alone(Path(loaded.root)):
         verdict = look(loaded, keep_runs)
-        _mark(scan.sqlite, [one.judged.work for one in verdict.garbage if not one.judged.work.deleted])
+        _mark(scan.location, [one.judged.work for one in verdict.garbage if not one.judged.work.deleted])
         failures = [failure for item in verdict.garbage for folder in item.folders for failure in _delete(folder)]
     if failures:
         raise EnvironmentProblem(
@@ -168,15 +169,15 @@ def _size(folder: Path) -> int:
     return sum(file.lstat().st_size for file in files)
 
 
-def _mark(sqlite: Path, works: Sequence[Work]) -> None:
+def _mark(location: Location, works: Sequence[Work]) -> None:
     """Mark what some executions made as deleted, all of it or nothing."""
     from ml_metadata.proto import metadata_store_pb2 as pb
 
     ids = [artifact.id for work in works for artifact in work.all_outputs()]
     if not ids:
         return
-    with explained(sqlite):
-        store = open_store(sqlite, writable=True)
+    with explained(location):
+        store = open_store(location, writable=True)
         artifacts = store.get_artifacts_by_id(ids)
         for artifact in artifacts:
             artifact.state = pb.Artifact.DELETED

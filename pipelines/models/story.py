@@ -14,6 +14,7 @@ from penstock.metadata.evaluations import OVERALL, metrics_by_slice, training_me
 from penstock.metadata.label_changes import label_changes
 from penstock.metadata.provenance import Made, Provenance, provenance
 from penstock.metadata.records import Value
+from penstock.metadata.server import Location
 from penstock.pipelines.models.conversions import Converted, conversions
 from penstock.pipelines.models.evaluation import metrics_by_slice as read_metrics
 from penstock.pipelines.models.find import Model
@@ -54,7 +55,7 @@ class Story:
         labels: Changes of labels to this version, and away from it, that were recorded; oldest first.
     """
 
-    store: Path
+    store: Location
     pipeline: str
     run: str
     trained_in: str
@@ -83,14 +84,14 @@ class Story:
 def story_of(model: Model, version: int) -> Story | None:
     """Return where a version comes from; None where no store knows it."""
     place = tracked(model, version)
-    return _told(provenance(place.sqlite, place.artifact), model.name, version) if place is not None else None
+    return _told(provenance(place.store, place.artifact), model.name, version) if place is not None else None
 
 
 def _told(known: Provenance, name: str, version: int) -> Story:
     facts = known.model.artifact.properties if known.model else {}
     slices = _slices(known)
     return Story(
-        store=known.sqlite,
+        store=known.store,
         pipeline=known.pipeline,
         run=known.pushed.run,
         trained_in=known.model.run if known.model else "",
@@ -169,7 +170,7 @@ def _pushes(known: Provenance) -> Iterator[str]:
 
 
 def _labels(known: Provenance, name: str, version: int) -> Iterator[str]:
-    for move in label_changes(known.sqlite, name):
+    for move in label_changes(known.store, name):
         if version in (move.before, move.after):
             failed = f" failed: {move.error.splitlines()[0]}" if move.error else ""
             yield f"{_when(move.time)} {move.kind} {move.label}: {move.before or 'new'} → {move.after}{failed}"
