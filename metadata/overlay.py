@@ -112,17 +112,28 @@ class Overlay(MetadataStore):  # type: ignore[misc]  # ml_metadata has no types.
     # Artifacts, executions and contexts
 
     def _put_nodes(self, kind: str, request: Any, response: Any) -> None:
-        ids = [self._put(kind, node) for node in getattr(request, f"{kind.lower()}s")]
+        ids = self._put(kind, getattr(request, f"{kind.lower()}s"))
         getattr(response, f"{kind.lower()}_ids").extend(ids)
 
-    def _put(self, kind: str, node: Any) -> int:
+    def _put(self, kind: str, nodes: Sequence[Any]) -> list[int]:
+        known = self._known(kind, [node.id for node in nodes if node.HasField("id")])
+        return [self._put_one(kind, node, known.get(node.id)) for node in nodes]
+
+    def _known(self, kind: str, ids: Sequence[int]) -> dict[int, Any]:
+        found = getattr(self, f"get_{kind.lower()}s_by_id")(ids) if ids else ()
+        return {one.id: one for one in found}
+
+    def _put_one(self, kind: str, node: Any, known: Any | None) -> int:
+        """Keep a node that is new or changed; as in ML Metadata, one that is not keeps its time, which keys hold."""
+        if known is not None and _content(known) == _content(node):
+            return int(known.id)
         own, now = _copy(node), int(time.time() * 1000)
-        if not own.HasField("id"):
-            if kind == "Context" and self._find_context(self._type_name(kind, own), own.name) is not None:
+        own.type = known.type if known is not None else self._type_name(kind, own)
+        if known is None:
+            if kind == "Context" and self._find_context(own.type, own.name) is not None:
                 raise errors.AlreadyExistsError(f"there is a context {own.name!r}")
             own.id = next(self._ids)
-            own.create_time_since_epoch = now
-        own.type = self._type_name(kind, own)
+        own.create_time_since_epoch = known.create_time_since_epoch if known is not None else now
         own.last_update_time_since_epoch = now
         self._nodes[kind][own.id] = own
         return int(own.id)
@@ -162,20 +173,20 @@ class Overlay(MetadataStore):  # type: ignore[misc]  # ml_metadata has no types.
         return own if own is not None else self._below.get_context_by_type_and_name(kind, name)
 
     def _nodes_of_context(self, kind: str, request: Any, response: Any) -> None:
-        """Answer a page of the store below, and with the first what was added: it is the newest."""
-        own = self._nodes[kind]
-        added = [key for context, key in self._members[kind] if context == request.context_id]
+        """Answer a page of the store below, and before the first what was added: it is the newest."""
+        added = dict.fromkeys(key for context, key in self._members[kind][::-1] if context == request.context_id)
         if added and request.options.filter_query:
             raise NotImplementedError("a dry run filters nothing")
         found = getattr(response, f"{kind.lower()}s")
+        if not request.options.next_page_token:
+            known = self._known(kind, list(added))
+            found.extend(known[key] for key in added)
         if request.context_id > 0:
-            below = type(response)()
+            below, own = type(response)(), self._nodes[kind]
             self._ask(f"Get{kind}sByContext", request, below)
             response.next_page_token = below.next_page_token
-            found.extend(own.get(one.id, one) for one in getattr(below, f"{kind.lower()}s"))
-        if not request.options.next_page_token:
-            there = {one.id for one in found}
-            found.extend(own[key] for key in dict.fromkeys(added[::-1]) if key not in there)
+            others = (one for one in getattr(below, f"{kind.lower()}s") if one.id not in added)
+            found.extend(own.get(one.id, one) for one in others)
 
     def _contexts_of_node(self, kind: str, request: Any, response: Any) -> None:
         node, own = getattr(request, f"{kind.lower()}_id"), self._nodes["Context"]
@@ -190,21 +201,21 @@ class Overlay(MetadataStore):  # type: ignore[misc]  # ml_metadata has no types.
     # Executions with their artifacts
 
     def _put_execution(self, request: Any, response: Any) -> None:
-        response.execution_id = self._put("Execution", request.execution)
-        artifacts = []
-        for pair in request.artifact_event_pairs:
-            known = pair.event.artifact_id
-            artifacts.append(self._put("Artifact", pair.artifact) if pair.HasField("artifact") else known)
+        (response.execution_id,) = self._put("Execution", [request.execution])
+        pairs = request.artifact_event_pairs
+        given = iter(self._put("Artifact", [pair.artifact for pair in pairs if pair.HasField("artifact")]))
+        artifacts = [next(given) if pair.HasField("artifact") else pair.event.artifact_id for pair in pairs]
+        for pair, artifact in zip(pairs, artifacts, strict=True):
             if pair.HasField("event"):
-                self._link(pair.event, response.execution_id, artifacts[-1])
+                self._link(pair.event, response.execution_id, artifact)
         contexts = list(self._put_contexts(request.contexts, reuse=request.options.reuse_context_if_already_exist))
         self._belong(contexts, [response.execution_id], artifacts)
         response.artifact_ids.extend(artifacts)
         response.context_ids.extend(contexts)
 
     def _put_lineage(self, request: Any, response: Any) -> None:
-        executions = [self._put("Execution", one) for one in request.executions]
-        artifacts = [self._put("Artifact", one) for one in request.artifacts]
+        executions = self._put("Execution", request.executions)
+        artifacts = self._put("Artifact", request.artifacts)
         contexts = list(self._put_contexts(request.contexts, reuse=request.options.reuse_context_if_already_exist))
         for edge in request.event_edges:
             event = edge.event
@@ -223,7 +234,7 @@ class Overlay(MetadataStore):  # type: ignore[misc]  # ml_metadata has no types.
                 yield context.id
                 continue
             known = self._find_context(self._type_name("Context", context), context.name) if reuse else None
-            yield known.id if known is not None else self._put("Context", context)
+            yield known.id if known is not None else self._put("Context", [context])[0]
 
     def _link(self, event: Any, execution: int, artifact: int) -> None:
         own = _copy(event)
@@ -253,6 +264,14 @@ def _nothing(request: Any, response: Any) -> None:
 def _copy(message: Any) -> Any:
     made = type(message)()
     made.CopyFrom(message)
+    return made
+
+
+def _content(node: Any) -> Any:
+    """Return a node without what the store adds to it."""
+    made = _copy(node)
+    for field in ("type", "create_time_since_epoch", "last_update_time_since_epoch"):
+        made.ClearField(field)
     return made
 
 
