@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -89,19 +90,15 @@ def _postgresql(server: Server, password: str) -> Finding | None:
     from pg8000.native import Connection
 
     try:
-        connection = Connection(
-            server.user,
-            host=server.host,
-            port=server.port,
-            database=server.database,
-            password=password,
-            timeout=WAIT_SECONDS,
-        )
-        with closing(connection):
+        # A socket of ours: pg8000 leaves one open where the server does not answer.
+        with (
+            socket.create_connection((server.host, server.port), WAIT_SECONDS) as opened,
+            closing(Connection(server.user, password=password, database=server.database, sock=opened)) as connection,
+        ):
             connection.run(_QUESTION)
     except DatabaseError as error:
         told = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
         return Finding(_POSTGRESQL.get(told.get("C", ""), Trouble.OTHER), told.get("M", str(error)))
     except (InterfaceError, OSError) as error:
-        return Finding(Trouble.AWAY, f"{error} {error.__cause__ or ''}".strip())
+        return Finding(Trouble.AWAY, str(error))
     return None

@@ -20,6 +20,8 @@ from penstock.metadata.server import Server
 
 PATIENCE_SECONDS = 30.0
 """How long a write that others are in the way of, or a server that is away, is tried again."""
+READING_SECONDS = 5.0
+"""The same for a question, whose asker waits."""
 _LOST = (
     "gone away",
     "Lost connection",
@@ -41,7 +43,7 @@ class RetryingStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no 
 
     Args:
         store: A ``ConnectionConfig``, or a server.
-        create: Whether a database that is not there is made, and its tables.
+        create: Whether a run writes to it: a database that is not there is made, and its tables; and it is waited for.
 
     Raises:
         EnvironmentProblem: The server cannot be reached, or does not let the user in.
@@ -52,10 +54,11 @@ class RetryingStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no 
         self._server = store if isinstance(store, Server) else None
         self._opened = store.with_password(create=create) if isinstance(store, Server) else store
         self._connected = False
+        self._create = create
         file = self._opened.sqlite.filename_uri if self._server is None else ""
         self._turns = Path(f"{file}{_TURNS}") if file else None
         with self._explained():
-            for attempt in _attempts():
+            for attempt in self._attempts():
                 # Opening writes too: tables that are not there, and the version of those that are.
                 with attempt, _turn(self._turns):
                     self._connect()
@@ -75,7 +78,7 @@ class RetryingStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no 
 
     def _call(self, method_name: str, request: Any, response: Any, extra_options: Any = None) -> None:
         with self._explained():
-            for attempt in _attempts():
+            for attempt in self._attempts():
                 with attempt, _turn(self._turns if method_name.startswith("Put") else None):
                     self._ask(method_name, request, response, extra_options)
 
@@ -91,6 +94,14 @@ class RetryingStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no 
                 raise errors.UnavailableError(str(error)) from error
             raise
 
+    def _attempts(self) -> tenacity.Retrying:
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type((errors.AbortedError, errors.UnavailableError)),
+            stop=tenacity.stop_after_delay(PATIENCE_SECONDS if self._create else READING_SECONDS),
+            wait=tenacity.wait_random_exponential(multiplier=0.02, max=1),
+            reraise=True,
+        )
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
@@ -100,7 +111,8 @@ class RetryingStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no 
                 "the metadata store cannot be reached",
                 where=str(self._server),
                 received=str(error).strip(),
-                hint="see that the server runs and takes this user, then run again: finished steps are kept",
+                hint="see that the server runs and takes this user, then "
+                + ("run again: finished steps are kept" if self._create else "ask again"),
             ) from error
 
 
@@ -120,15 +132,6 @@ def _require_entry(server: Server, message: str) -> None:
         raise refused(server, finding)
     if any(text in message for text in NO_RIGHTS):
         raise refused(server, replace(finding, trouble=Trouble.RIGHTS, said=message.strip()))
-
-
-def _attempts() -> tenacity.Retrying:
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((errors.AbortedError, errors.UnavailableError)),
-        stop=tenacity.stop_after_delay(PATIENCE_SECONDS),
-        wait=tenacity.wait_random_exponential(multiplier=0.02, max=1),
-        reraise=True,
-    )
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from penstock.metadata.records import Artifact, Execution, artifact_record, scal
 from penstock.metadata.server import Location
 from penstock.metadata.vocabulary import NODE
 
-_TIED = 20
+_NEWEST = 20
+"""Of so many recorded last, the one that ended last."""
 
 
 class Store:
@@ -42,8 +43,8 @@ class Store:
         from ml_metadata.metadata_store import ListOptions, OrderByField
 
         newest_first = ListOptions(
-            limit=_TIED,
-            order_by=OrderByField.UPDATE_TIME,
+            limit=_NEWEST,
+            order_by=OrderByField.ID,  # By time, ML Metadata 1.17 asks PostgreSQL what that refuses.
             is_asc=False,
             filter_query="last_known_state = COMPLETE OR last_known_state = CACHED",
         )
