@@ -14,7 +14,6 @@ from penstock.metadata.evaluations import OVERALL, metrics_by_slice, training_me
 from penstock.metadata.label_changes import label_changes
 from penstock.metadata.provenance import Made, Provenance, provenance
 from penstock.metadata.records import Value
-from penstock.metadata.server import Location
 from penstock.pipelines.models.conversions import Converted, conversions
 from penstock.pipelines.models.evaluation import metrics_by_slice as read_metrics
 from penstock.pipelines.models.find import Model
@@ -29,7 +28,7 @@ class Story:
     """Where a version comes from and what came of it, as far as a metadata store knows.
 
     Attributes:
-        store: The store.
+        store: Where the store is: its file, or its server.
         pipeline: The pipeline that pushed it.
         run: The run that pushed it.
         trained_in: The run that trained it; another one where that step was cached.
@@ -55,7 +54,7 @@ class Story:
         labels: Changes of labels to this version, and away from it, that were recorded; oldest first.
     """
 
-    store: Location
+    store: str
     pipeline: str
     run: str
     trained_in: str
@@ -91,7 +90,7 @@ def _told(known: Provenance, name: str, version: int) -> Story:
     facts = known.model.artifact.properties if known.model else {}
     slices = _slices(known)
     return Story(
-        store=known.store,
+        store=str(known.store),
         pipeline=known.pipeline,
         run=known.pushed.run,
         trained_in=known.model.run if known.model else "",

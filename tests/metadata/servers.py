@@ -145,6 +145,17 @@ def postgresql() -> Iterator[Database]:
         yield started
 
 
+KINDS = {"mysql": mariadb, "postgresql": postgresql}
+
+
+def declared(server: Server) -> str:
+    """Return what a pipeline's file says of its store."""
+    return (
+        f"{{{server.kind}: {{host: {server.host}, port: {server.port}, database: {server.database}, "
+        f"user: {server.user}, password_env: {VARIABLE}}}}}"
+    )
+
+
 def _running(database: Database) -> Iterator[Database]:
     database.start()
     try:

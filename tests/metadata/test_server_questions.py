@@ -18,9 +18,8 @@ from penstock.metadata.reader import Reader
 from penstock.metadata.retrying import RetryingStore
 from penstock.metadata.server import Server
 from tests.metadata.history import two_runs
-from tests.metadata.servers import BLIND, PASSWORD, READER, VARIABLE, Database, mariadb, postgresql
+from tests.metadata.servers import BLIND, KINDS, PASSWORD, READER, VARIABLE, Database
 
-KINDS = {"mysql": mariadb, "postgresql": postgresql}
 FILLED = "full"
 
 
