@@ -14,8 +14,8 @@ from ml_metadata import errors
 from ml_metadata.metadata_store import MetadataStore
 
 from penstock.errors import EnvironmentProblem
-from penstock.metadata.connection import NO_RIGHTS, other_version, refused
 from penstock.metadata.looking import Trouble, look_at
+from penstock.metadata.refusals import NO_RIGHTS, UNREACHABLE, other_version, refused
 from penstock.metadata.server import Server
 
 PATIENCE_SECONDS = 30.0
@@ -108,7 +108,7 @@ class RetryingStore(MetadataStore):  # type: ignore[misc]  # ml_metadata has no 
             yield
         except errors.UnavailableError as error:
             raise EnvironmentProblem(
-                "the metadata store cannot be reached",
+                UNREACHABLE,
                 where=str(self._server),
                 received=str(error).strip(),
                 hint="see that the server runs and takes this user, then "
