@@ -17,14 +17,18 @@ from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact
 from penstock.metadata.scan import Scan
 from penstock.metadata.server import Location
+from penstock.metadata.vocabulary import OWNER
 from penstock.pipelines.report.versions import label_targets
-from penstock.pipelines.runners.lock import hold
+from penstock.pipelines.runners.lock import hold, identity
+from penstock.pipelines.runners.owner import Owner
 
 if TYPE_CHECKING:
     from penstock.pipelines.config import Loaded
 
 _TRASH = ".penstock-trash-"
 NOT_OURS = "its files are not where this pipeline writes: they are left alone"
+ELSEWHERE = "a run on another machine made it: gc there looks after it"
+_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,12 @@ def look(loaded: Loaded, keep_runs: int) -> Verdict:
     scan = Scan(loaded.location, loaded.config.pipeline)
     judged = judge(scan, keep_runs, label_targets(Reader(scan.location, scan.pipeline)), _is_there)
     garbage, kept = [], []
+    foreign = _foreign(scan.location, root, [one.work.id for one in judged if not one.kept and not one.work.deleted])
     for one in judged:
         item = _item(root, one)
-        if item.judged.kept:
+        if one.work.id in foreign and not item.folders:
+            kept.append(replace(item, judged=replace(one, kept=True, reason=ELSEWHERE)))
+        elif item.judged.kept:
             kept.append(item)
         elif item.folders or not one.work.deleted:
             garbage.append(item)
@@ -103,6 +110,19 @@ def remove(loaded: Loaded, keep_runs: int) -> Verdict:
             hint="mend that and run gc again: it goes on where it stopped, and no run reuses what is half removed",
         )
     return verdict
+
+
+def _foreign(location: Location, root: Path, executions: Sequence[int]) -> set[int]:
+    """Return the executions that runs of another root recorded: machines that share a server may name roots alike."""
+    own, foreign = identity(root), set()
+    with explained(location):
+        store = open_store(location)
+        for start in range(0, len(executions), _AT_ONCE):
+            for execution in store.get_executions_by_id(executions[start : start + _AT_ONCE]):
+                owner = Owner.from_text(execution.custom_properties[OWNER].string_value)
+                if owner is not None and owner.lock != own:
+                    foreign.add(execution.id)
+    return foreign
 
 
 @contextmanager
