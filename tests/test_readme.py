@@ -13,6 +13,7 @@ from penstock.pipelines.resolve import resolve
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((REPOSITORY / "docs").glob("*.md"))}
 (CONFIG,) = re.findall(r"<!-- checked by tests/test_readme.py -->\n```yaml\n(.*?)```", README, flags=re.DOTALL)
 
 
@@ -49,14 +50,16 @@ def test_every_parameter_of_the_pusher_is_named():
     from penstock.components.pusher.config import PusherConfig
 
     for name in PusherConfig.model_fields:
-        assert re.search(rf"`{name}[`.]", README), name
+        assert re.search(rf"`{name}[`.]", PAGES["serving.md"]), name
 
 
 def test_the_trainers_parameters_are_all_there_and_valid():
     from penstock.components.trainer.config import TrainerConfig
     from penstock.components.trainer.options import Options
 
-    (text,) = re.findall(r"<!-- the Trainer's parameters.*?-->\n```yaml\n(.*?)```", README, flags=re.DOTALL)
+    (text,) = re.findall(
+        r"<!-- the Trainer's parameters.*?-->\n```yaml\n(.*?)```", PAGES["trainer.md"], flags=re.DOTALL
+    )
     given = YAML(typ="safe").load(text)
     config = TrainerConfig.model_validate(given)
 
@@ -80,5 +83,18 @@ def test_every_strategy_and_its_options_are_named():
 
     for name, options in STRATEGIES.items():
         assert f"`{name}`" in README
+        assert f"`{name}`" in PAGES["trainer.md"]
         for option in set(options.model_fields) - {"name"}:
-            assert re.search(rf"`{option}`", README), f"{name}.{option}"
+            assert re.search(rf"`{option}`", PAGES["trainer.md"]), f"{name}.{option}"
+
+
+@pytest.mark.parametrize(
+    "page", [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))], ids=lambda p: p.name
+)
+def test_every_link_to_a_file_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_readme_leads_to_every_page():
+    assert [name for name in PAGES if f"](docs/{name})" not in README] == []
