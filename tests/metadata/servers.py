@@ -136,8 +136,7 @@ def postgresql() -> Iterator[Database]:
     initialize = [install, *data, "-U", "pen", f"--pwfile={password}", "--auth=scram-sha-256"]
     subprocess.run(initialize, check=True, capture_output=True, user=user)
     command = [server, *data, "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
-    server = Server("postgresql", "127.0.0.1", port, "postgres", "pen", VARIABLE)
-    database = Database(server, command, user, folder)
+    database = Database(Server("postgresql", "127.0.0.1", port, "postgres", "pen", VARIABLE), command, user, folder)
     for started in _running(database):
         for name in (READER, BLIND):
             database.rows("", f"CREATE USER {name} PASSWORD '{PASSWORD}'")

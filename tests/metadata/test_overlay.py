@@ -83,7 +83,7 @@ def write(history: History, steps: list[dict[str, Any]]) -> None:
     history.begin("dry-1", pipeline="digits")
     for one in steps:
         inputs = {"in": sorted({known[key % len(known)] for key in one["inputs"]})} if one["inputs"] else {}
-        given, outputs = one["given"], {}
+        given, outputs = one["given"], dict[str, Any]()
         if isinstance(given, int):
             outputs = {"out": known[given % len(known)]}
         elif given is not None:
