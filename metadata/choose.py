@@ -33,12 +33,12 @@ def choose_run(reader: Reader, text: str) -> RunRecord:
         shown = ", ".join(run.id for run in found[:_SHOWN])
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise ConfigError(
-            f"several runs begin with {text!r}", where=str(reader.sqlite), received=shown + more, expected=_EXPECTED
+            f"several runs begin with {text!r}", where=str(reader.location), received=shown + more, expected=_EXPECTED
         )
     known = [run.id for run in reader.newest_runs(_SEARCHED)]
     raise ConfigError(
         f"there is no run {text!r}{_of(reader)}",
-        where=str(reader.sqlite),
+        where=str(reader.location),
         received=text,
         expected=_EXPECTED,
         hint=did_you_mean(text, known) or (f"the newest are {', '.join(known[:_SHOWN])}" if known else _none_yet()),
@@ -51,7 +51,7 @@ def _latest(reader: Reader, text: str, back: int) -> RunRecord:
         return runs[back]
     raise ConfigError(
         f"there is no run {text!r}{_of(reader)}",
-        where=str(reader.sqlite),
+        where=str(reader.location),
         received=f"{len(runs)} runs",
         hint=f"the oldest is latest~{len(runs) - 1}" if runs else _none_yet(),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -11,42 +10,66 @@ from typing import Any
 from urllib.parse import quote
 
 from penstock.errors import EnvironmentProblem
+from penstock.metadata.looking import look_at
+from penstock.metadata.refusals import NONE, NOT_YET, problem, refused
+from penstock.metadata.server import Location, Server
 
 _WAIT_SECONDS = 5.0
 """For another process that holds the file locked: a write takes milliseconds. ML Metadata would wait for 30."""
-_VERSIONS = re.compile(r"database version (\d+) is (greater|older) than library version (\d+)")
-_WRITING = "another process may be writing to it: try again"
 
 
-def open_store(sqlite: Path, *, writable: bool = False) -> Any:
-    """Open the store of a pipeline; one that is not there is never made.
+def open_store(location: Location, *, writable: bool = False) -> Any:
+    """Open the store of a pipeline; one that is not there is never made, nor are tables in a database without them.
 
     Raises:
-        EnvironmentProblem: There is no such file, or it is locked, damaged, of another version or no metadata store.
+        EnvironmentProblem: There is none, or it is locked, damaged, of another version or no metadata store; or its
+            server does not answer, or does not let the user in.
     """
     from ml_metadata.metadata_store import metadata_store
     from ml_metadata.proto import metadata_store_pb2 as pb
 
-    if not sqlite.is_file():
-        raise EnvironmentProblem("there is no metadata store", where=str(sqlite), hint="run the pipeline first")
-    _look_into(sqlite)
+    if isinstance(location, Server):
+        from penstock.metadata.retrying import RetryingStore
+
+        finding = look_at(location)
+        if finding is not None:
+            raise refused(location, finding)
+        with explained(location):
+            return RetryingStore(location, create=False)
+    if not location.is_file():
+        raise EnvironmentProblem(NONE, where=str(location), hint="run the pipeline first")
+    _look_into(location)
     config = pb.ConnectionConfig()
-    config.sqlite.filename_uri = str(sqlite)
+    config.sqlite.filename_uri = str(location)
     mode = pb.SqliteMetadataSourceConfig
     config.sqlite.connection_mode = mode.READWRITE if writable else mode.READONLY
-    with explained(sqlite):
+    with explained(location):
         return metadata_store.MetadataStore(config)
 
 
+def is_there(location: Location) -> bool:
+    """Return whether there is a store at all: before the first run there is none.
+
+    Raises:
+        EnvironmentProblem: Its server does not answer, or does not let the user in.
+    """
+    if isinstance(location, Path):
+        return location.is_file()
+    finding = look_at(location)
+    if finding is not None and finding.trouble not in NOT_YET:
+        raise refused(location, finding)
+    return finding is None
+
+
 @contextmanager
-def explained(sqlite: Path) -> Iterator[None]:
+def explained(location: Location) -> Iterator[None]:
     """Turn what ML Metadata raises inside the block into an EnvironmentProblem."""
     from ml_metadata import errors
 
     try:
         yield
     except (errors.StatusError, RuntimeError) as error:
-        raise _problem(str(error), sqlite) from error
+        raise problem(str(error), location) from error
 
 
 def _look_into(sqlite: Path) -> None:
@@ -59,44 +82,4 @@ def _look_into(sqlite: Path) -> None:
         with closing(sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS)) as database:
             database.execute("SELECT schema_version FROM MLMDEnv").fetchall()
     except sqlite3.Error as error:
-        raise _problem(str(error), sqlite) from error
-
-
-def _problem(message: str, sqlite: Path) -> EnvironmentProblem:
-    """Return the error for what SQLite or ML Metadata says."""
-    where, text = str(sqlite), message.lower()
-    versions = _VERSIONS.search(message)
-    if versions:
-        found, relation, known = versions.groups()
-        newer = relation == "greater"
-        return EnvironmentProblem(
-            f"the metadata store was written by {'a newer' if newer else 'an older'} ML Metadata",
-            where=where,
-            received=f"schema version {found}",
-            expected=f"schema version {known}",
-            hint="use the environment that wrote it" + (", or upgrade ml-metadata" if newer else ""),
-        )
-    if "locked" in text or "busy" in text or "concurrent writes" in text:
-        return EnvironmentProblem(
-            "another process holds the metadata store locked", where=where, hint="try again when it has ended"
-        )
-    if "no such table" in text:
-        return EnvironmentProblem(
-            "the file is no metadata store",
-            where=where,
-            received="a database without the tables of ML Metadata",
-            hint="name the metadata.sqlite of a pipeline that has run",
-        )
-    if "not a database" in text or "malformed" in text:
-        return EnvironmentProblem(
-            "the file is no metadata store, or a damaged one",
-            where=where,
-            received=message.partition(" query:")[0],
-            expected="a SQLite file that ML Metadata wrote",
-            hint="put a copy of it in its place; artifacts and pushed versions are files of their own",
-        )
-    if "unable to open" in text:
-        return EnvironmentProblem(
-            "the metadata store cannot be read", where=where, hint="check the permissions of the file and its folder"
-        )
-    return EnvironmentProblem(f"the metadata store cannot be used: {message}", where=where, hint=_WRITING)
+        raise problem(str(error), sqlite) from error

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from penstock.metadata.connection import explained, open_store
+from penstock.metadata.server import Location
 
 EXECUTION_TYPE = "penstock.LabelChange"
 _PIPELINE_CONTEXT = "pipeline"
@@ -39,11 +39,11 @@ class LabelChange:
     time: int = 0
 
 
-def record_change(sqlite: Path, change: LabelChange, pushed_model: int) -> int:
+def record_change(store: Location, change: LabelChange, pushed_model: int) -> int:
     """Record a change as an execution whose input is the pushed model.
 
     Args:
-        sqlite: The store's file.
+        store: Where the store is.
         change: The change.
         pushed_model: Id of the artifact of the version that the label was to point to.
 
@@ -53,16 +53,16 @@ def record_change(sqlite: Path, change: LabelChange, pushed_model: int) -> int:
     Raises:
         EnvironmentProblem: The store is not there or cannot be written.
     """
-    with explained(sqlite):
-        return _put(open_store(sqlite, writable=True), change, pushed_model)
+    with explained(store):
+        return _put(open_store(store, writable=True), change, pushed_model)
 
 
-def label_changes(sqlite: Path, model: str) -> list[LabelChange]:
+def label_changes(store: Location, model: str) -> list[LabelChange]:
     """Return the recorded changes of a model's labels, oldest first."""
-    with explained(sqlite):
-        store = open_store(sqlite)
-        known = {found.name for found in store.get_execution_types()}
-        executions = store.get_executions_by_type(EXECUTION_TYPE) if EXECUTION_TYPE in known else []
+    with explained(store):
+        opened = open_store(store)
+        known = {found.name for found in opened.get_execution_types()}
+        executions = opened.get_executions_by_type(EXECUTION_TYPE) if EXECUTION_TYPE in known else []
     changes = [_change(execution) for execution in sorted(executions, key=lambda execution: execution.id)]
     return [change for change in changes if change.model == model]
 

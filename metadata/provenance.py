@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from penstock.metadata.lineage import PUSHED_MODEL, WIDTH, lineage
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact, Execution, Value
+from penstock.metadata.server import Location
 
 CONVERTED_MODEL = "TFLiteModel"
 _MODEL = "Model"
@@ -40,7 +40,7 @@ class Provenance:
     """Where a version comes from.
 
     Attributes:
-        sqlite: The store that knows it.
+        store: Where the store is that knows it.
         pipeline: The pipeline's name.
         pushed: The PushedModel artifact.
         model: The model that was pushed, or that the flatbuffers that were pushed are conversions of; None where the
@@ -53,7 +53,7 @@ class Provenance:
         judged: The execution that gave the blessing with which the version was pushed; None where none was asked for.
     """
 
-    sqlite: Path
+    store: Location
     pipeline: str
     pushed: Made
     model: Made | None = None
@@ -69,43 +69,43 @@ class Provenance:
         return tuple(made for made in self.ancestors if made.artifact.type == "Examples" and made.source)
 
 
-def pushed_model(sqlite: Path, digest: str, version: int) -> int | None:
+def pushed_model(store: Location, digest: str, version: int) -> int | None:
     """Return the id of the PushedModel artifact of a version, or None where the store does not know it.
 
     Args:
-        sqlite: The store's file.
+        store: Where the store is.
         digest: Digest of the version's manifest.
         version: Its number: the same model may have been pushed twice.
     """
-    return _found(sqlite, {"digest": digest, "pushed_version": str(version)})
+    return _found(store, {"digest": digest, "pushed_version": str(version)})
 
 
-def pushed_to(sqlite: Path, model: str, version: int, destination: str) -> int | None:
+def pushed_to(store: Location, model: str, version: int, destination: str) -> int | None:
     """Return the id of the PushedModel artifact of a version by where it was pushed to, or None.
 
     Args:
-        sqlite: The store's file.
+        store: Where the store is.
         model: The model's name on the server.
         version: The version.
         destination: Its path or URL.
     """
-    return _found(sqlite, {"model_name": model, "pushed_version": str(version), "pushed_destination": destination})
+    return _found(store, {"model_name": model, "pushed_version": str(version), "pushed_destination": destination})
 
 
-def provenance(sqlite: Path, artifact: int) -> Provenance:
+def provenance(store: Location, artifact: int) -> Provenance:
     """Return where a version comes from.
 
     Args:
-        sqlite: The store's file.
+        store: Where the store is.
         artifact: Id of its PushedModel.
     """
-    reader = Reader(sqlite)
+    reader = Reader(store)
     pushed = reader.artifacts([artifact])[artifact]
     maker = reader.makers([artifact]).get(artifact)
     pipeline = maker.origin.pipeline if maker is not None else ""
     model = _model(reader, maker)
     if model is None:
-        return Provenance(sqlite, pipeline, _made(pushed, maker))
+        return Provenance(store, pipeline, _made(pushed, maker))
     up = lineage(reader, model, "up")
     trained = up.maker(model.id)
     # In the order in which the walk met them, which is nearest first.
@@ -115,7 +115,7 @@ def provenance(sqlite: Path, artifact: int) -> Provenance:
     again = reader.users([one.artifact.id for one in findings if one.artifact.type == CONVERTED_MODEL], WIDTH)
     pushes = {one.artifact.id: one for one in (*findings, *_outputs(reader, again))}
     return Provenance(
-        sqlite=sqlite,
+        store=store,
         pipeline=pipeline,
         pushed=_made(pushed, maker),
         model=_made(model, trained),
@@ -127,11 +127,11 @@ def provenance(sqlite: Path, artifact: int) -> Provenance:
     )
 
 
-def _found(sqlite: Path, properties: Mapping[str, str]) -> int | None:
+def _found(store: Location, properties: Mapping[str, str]) -> int | None:
     if any(set(value) & set("'\"\\") for value in properties.values()):
         return None
     wanted = (f"custom_properties.{name}.string_value = '{value}'" for name, value in properties.items())
-    found = Reader(sqlite).find(" AND ".join([f"type = '{PUSHED_MODEL}'", *wanted]))
+    found = Reader(store).find(" AND ".join([f"type = '{PUSHED_MODEL}'", *wanted]))
     return min((artifact.id for artifact in found), default=None)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from penstock.metadata.connection import explained, open_store
 from penstock.metadata.records import Artifact, Execution, Origin, RunRecord, artifact_record, scalar_properties
+from penstock.metadata.server import Location
 
 _AT_ONCE = 100
 """Nodes of one lineage query: ML Metadata's own limit."""
@@ -26,30 +26,30 @@ class Reader:
     """One pipeline's part of a store, opened read-only.
 
     Args:
-        sqlite: The store's file.
+        location: The store.
         pipeline: The pipeline's name; executions of others are never returned. None: all pipelines.
 
     Raises:
         EnvironmentProblem: The store cannot be read.
     """
 
-    def __init__(self, sqlite: Path, pipeline: str | None = None) -> None:
+    def __init__(self, location: Location, pipeline: str | None = None) -> None:
         from ml_metadata.proto import metadata_store_pb2
 
-        self.sqlite = sqlite
+        self.location = location
         self.pipeline = pipeline
         self._pb = metadata_store_pb2
-        self._store = open_store(sqlite)
+        self._store = open_store(location)
 
     @cached_property
     def pipelines(self) -> tuple[str, ...]:
         """The names of all pipelines of the store, sorted."""
-        with explained(self.sqlite):
+        with explained(self.location):
             return tuple(sorted(context.name for context in self._store.get_contexts_by_type("pipeline")))
 
     def newest_runs(self, limit: int) -> list[RunRecord]:
         """Return the newest runs, the newest first."""
-        with explained(self.sqlite):
+        with explained(self.location):
             if self.pipeline is None or self.pipelines == (self.pipeline,):
                 return [_run(context) for context in self._contexts("type = 'pipeline_run'", limit)]
             return list(self._runs_of_pipeline(limit))
@@ -58,19 +58,19 @@ class Reader:
         """Return the runs whose id begins so, the newest first; at most 100."""
         if not _PLAIN.fullmatch(prefix):
             return []
-        with explained(self.sqlite):
+        with explained(self.location):
             found = self._contexts(f"type = 'pipeline_run' AND name LIKE '{prefix}%'", _AT_ONCE)
             runs = [_run(context) for context in found if context.name.startswith(prefix)]
             return [run for run in runs if self._is_ours(run)]
 
     def executions_of(self, run: RunRecord) -> list[Execution]:
         """Return a run's executions, in the order in which they were recorded."""
-        with explained(self.sqlite):
+        with explained(self.location):
             return self._records(self._store.get_executions_by_context(run.context))
 
     def executions_of_runs(self, runs: Sequence[RunRecord]) -> dict[str, list[Execution]]:
         """Return the executions of several runs, by the run's id."""
-        with explained(self.sqlite):
+        with explained(self.location):
             found = {run.id: self._store.get_executions_by_context(run.context) for run in runs}
             records = {one.id: one for one in self._records([one for each in found.values() for one in each])}
         ids = {run: sorted(one.id for one in each if one.id in records) for run, each in found.items()}
@@ -80,7 +80,7 @@ class Reader:
         """Return the newest executions of a step in any run, the newest first."""
         wanted = " OR ".join(f"last_known_state = {state}" for state in states)
         node = _quoted(f"{self.pipeline}.{step}")
-        with explained(self.sqlite):
+        with explained(self.location):
             query = f"contexts_n.type = 'node' AND contexts_n.name = {node} AND ({wanted})"
             found = self._records(self._executions(query, limit))
         return sorted(found, key=lambda execution: -execution.id)
@@ -88,7 +88,7 @@ class Reader:
     def artifacts(self, ids: Iterable[int]) -> dict[int, Artifact]:
         """Return artifacts by their ids; those that the store does not have are left out."""
         wanted = sorted(set(ids))
-        with explained(self.sqlite):
+        with explained(self.location):
             found = self._store.get_artifacts_by_id(wanted) if wanted else []
         return {artifact.id: artifact_record(artifact) for artifact in found}
 
@@ -107,26 +107,26 @@ class Reader:
 
     def find(self, query: str, limit: int = _AT_ONCE) -> list[Artifact]:
         """Return the artifacts that a ``filter_query`` is true for, the newest first, of any pipeline."""
-        with explained(self.sqlite):
+        with explained(self.location):
             options = self._options(query, limit)
             return [artifact_record(artifact) for artifact in self._store.get_artifacts(options)]
 
     def find_by_uri(self, uri: str) -> list[Artifact]:
         """Return the artifacts at exactly this URI, the newest first, of any pipeline."""
-        with explained(self.sqlite):
+        with explained(self.location):
             found = [artifact_record(artifact) for artifact in self._store.get_artifacts_by_uri(uri)]
         return sorted(found, key=lambda artifact: -artifact.id)
 
     def of_type(self, kind: str) -> list[Artifact]:
         """Return the artifacts of a type, oldest first, of any pipeline."""
-        with explained(self.sqlite):
+        with explained(self.location):
             known = {found.name for found in self._store.get_artifact_types()}
             found = self._store.get_artifacts_by_type(kind) if kind in known else []
         return sorted(map(artifact_record, found), key=lambda artifact: artifact.id)
 
     def _linked(self, artifacts: Iterable[int], event: str, limit: int | None = None) -> list[Execution]:
         found: dict[int, Execution] = {}
-        with explained(self.sqlite):
+        with explained(self.location):
             for ids in _slices(sorted(set(artifacts))):
                 listed = ", ".join(map(str, ids))
                 query = f"events_0.artifact_id IN ({listed}) AND events_0.type = {event} AND {_NOT_CACHED}"

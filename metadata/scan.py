@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from penstock.metadata.connection import explained, open_store
 from penstock.metadata.records import Origin
+from penstock.metadata.server import Location
 
 PAGE = 100
 """Executions of a page: what ML Metadata answers in one lineage query."""
@@ -40,18 +40,18 @@ class Scan:
     """One pipeline's part of a store, opened read-only.
 
     Args:
-        sqlite: The store's file.
+        location: The store.
         pipeline: The pipeline's name.
 
     Raises:
         EnvironmentProblem: The store cannot be read; so do all methods.
     """
 
-    def __init__(self, sqlite: Path, pipeline: str) -> None:
-        self.sqlite = sqlite
+    def __init__(self, location: Location, pipeline: str) -> None:
+        self.location = location
         self.pipeline = pipeline
-        with explained(sqlite):
-            self._store = open_store(sqlite)
+        with explained(location):
+            self._store = open_store(location)
             context = self._store.get_context_by_type_and_name("pipeline", pipeline)
         self._context = context.id if context is not None else 0
 
@@ -59,7 +59,7 @@ class Scan:
         """Yield the pipeline's executions, oldest first."""
         last = 0
         while True:
-            with explained(self.sqlite):
+            with explained(self.location):
                 executions = self._store.get_executions(self._options(last))
                 page = self._page(executions) if executions else None
             if page is None:
@@ -70,7 +70,7 @@ class Scan:
     def artifacts(self, ids: Iterable[int]) -> Iterator[Any]:
         """Yield artifacts in ascending order of their ids; those that the store does not have are left out."""
         for some in _slices(sorted(set(ids))):
-            with explained(self.sqlite):
+            with explained(self.location):
                 found = sorted(self._store.get_artifacts_by_id(some), key=lambda artifact: artifact.id)
             yield from found
 
@@ -78,7 +78,7 @@ class Scan:
         """Yield the ids of the artifacts that the store says belong to the pipeline, whatever made them."""
         last = 0
         while True:
-            with explained(self.sqlite):
+            with explained(self.location):
                 found = self._store.get_artifacts(self._options(last))
             if not found:
                 return
@@ -87,7 +87,7 @@ class Scan:
 
     def pipelines(self) -> list[str]:
         """Return the names of all pipelines of the store."""
-        with explained(self.sqlite):
+        with explained(self.location):
             return sorted(context.name for context in self._store.get_contexts_by_type("pipeline"))
 
     def used_elsewhere(self, ids: Iterable[int]) -> set[int]:
@@ -96,7 +96,7 @@ class Scan:
 
         used: set[int] = set()
         for some in _slices(sorted(set(ids))):
-            with explained(self.sqlite):
+            with explained(self.location):
                 events = [one for one in self._store.get_events_by_artifact_ids(some) if one.type == pb.Event.INPUT]
                 readers = sorted({one.execution_id for one in events})
                 ours = {key for few in _slices(readers) for key in self._ours(few)}

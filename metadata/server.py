@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from penstock.errors import EnvironmentProblem
@@ -41,11 +42,11 @@ class Server:
             return cls("postgresql", at.host, int(at.port), at.dbname, at.user, at.password or None)
         return None
 
-    def connection(self, password: str = "") -> Any:
-        """Return ML Metadata's ``ConnectionConfig``."""
+    def connection(self, password: str = "", *, create: bool = True) -> Any:
+        """Return ML Metadata's ``ConnectionConfig``; with ``create`` it makes a database that is not there."""
         from ml_metadata.proto import metadata_store_pb2 as pb
 
-        common = {"host": self.host, "user": self.user, "password": password}
+        common = {"host": self.host, "user": self.user, "password": password, "skip_db_creation": not create}
         if self.kind == "mysql":
             return pb.ConnectionConfig(mysql=pb.MySQLDatabaseConfig(port=self.port, database=self.database, **common))
         named = {"port": str(self.port), "dbname": self.database}
@@ -55,24 +56,35 @@ class Server:
         """Return the same, with the variable's name in the place of the password: it may be written down."""
         return self.connection(self.password_env or "")
 
-    def with_password(self) -> Any:
+    def with_password(self, *, create: bool = True) -> Any:
         """Return the same, with the password.
 
         Raises:
             EnvironmentProblem: The variable is not set.
         """
-        password = os.environ.get(self.password_env) if self.password_env is not None else ""
-        if password is None:
+        # ML Metadata puts PostgreSQL's into libpq's connection string as it is.
+        password = self.password() if self.kind == "mysql" else _quoted(self.password())
+        return self.connection(password, create=create)
+
+    def password(self) -> str:
+        """Return the password; empty where none is needed.
+
+        Raises:
+            EnvironmentProblem: The variable is not set.
+        """
+        found = os.environ.get(self.password_env) if self.password_env is not None else ""
+        if found is None:
             raise EnvironmentProblem(
                 f"the password of {self} is not there",
                 where="metadata.password_env",
                 received=f"no environment variable {self.password_env}",
                 hint=f"set {self.password_env}",
             )
-        if self.kind == "mysql":
-            return self.connection(password)
-        # ML Metadata puts it into libpq's connection string as it is.
-        return self.connection(_quoted(password))
+        return found
+
+
+Location = Path | Server
+"""Where a metadata store is: a file of SQLite, or a database of a server."""
 
 
 def _quoted(text: str) -> str:

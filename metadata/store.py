@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from penstock.metadata.connection import open_store
 from penstock.metadata.records import Artifact, Execution, artifact_record, scalar_properties
-from penstock.metadata.server import Server
+from penstock.metadata.server import Location
 from penstock.metadata.vocabulary import NODE
 
-_TIED = 20
+_NEWEST = 20
+"""Of so many recorded last, the one that ended last."""
 
 
 class Store:
     """One pipeline's part of a metadata store.
 
     Args:
-        sqlite: The store's file, opened read-only; or the database of a server.
+        location: The store, opened read-only.
         pipeline: The pipeline's name; nothing of other pipelines in the store is ever returned.
     """
 
-    def __init__(self, sqlite: Path | Server, pipeline: str) -> None:
-        from ml_metadata.metadata_store import MetadataStore
+    def __init__(self, location: Location, pipeline: str) -> None:
         from ml_metadata.proto import metadata_store_pb2
 
-        self._store = MetadataStore(sqlite.with_password()) if isinstance(sqlite, Server) else open_store(sqlite)
+        self._store = open_store(location)
         self._pb = metadata_store_pb2
         self._pipeline = pipeline
 
@@ -44,8 +43,8 @@ class Store:
         from ml_metadata.metadata_store import ListOptions, OrderByField
 
         newest_first = ListOptions(
-            limit=_TIED,
-            order_by=OrderByField.UPDATE_TIME,
+            limit=_NEWEST,
+            order_by=OrderByField.ID,  # By time, ML Metadata 1.17 asks PostgreSQL what that refuses.
             is_asc=False,
             filter_query="last_known_state = COMPLETE OR last_known_state = CACHED",
         )

@@ -33,7 +33,7 @@ def find_artifact(reader: Reader, text: str) -> Artifact:
         return found
     raise ConfigError(
         f"there is no artifact {text!r} in the metadata store",
-        where=str(reader.sqlite),
+        where=str(reader.location),
         received=text,
         expected=_EXPECTED,
         hint=_nearest(reader, text),

@@ -16,14 +16,19 @@ from penstock.metadata.garbage import Judged, Work, judge
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact
 from penstock.metadata.scan import Scan
+from penstock.metadata.server import Location
+from penstock.metadata.vocabulary import OWNER
 from penstock.pipelines.report.versions import label_targets
-from penstock.pipelines.runners.lock import hold
+from penstock.pipelines.runners.lock import hold, identity
+from penstock.pipelines.runners.owner import Owner
 
 if TYPE_CHECKING:
     from penstock.pipelines.config import Loaded
 
 _TRASH = ".penstock-trash-"
 NOT_OURS = "its files are not where this pipeline writes: they are left alone"
+ELSEWHERE = "a run on another machine made it: gc there looks after it"
+_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,15 @@ def look(loaded: Loaded, keep_runs: int) -> Verdict:
         EnvironmentProblem: The store is not there, or cannot be read.
     """
     root = Path(os.path.abspath(loaded.root))  # noqa: PTH100  Links stay as TFX wrote them.
-    scan = Scan(Path(loaded.sqlite), loaded.config.pipeline)
-    judged = judge(scan, keep_runs, label_targets(Reader(scan.sqlite, scan.pipeline)), _is_there)
+    scan = Scan(loaded.location, loaded.config.pipeline)
+    judged = judge(scan, keep_runs, label_targets(Reader(scan.location, scan.pipeline)), _is_there)
     garbage, kept = [], []
+    foreign = _foreign(scan.location, root, [one.work.id for one in judged if not one.kept and not one.work.deleted])
     for one in judged:
         item = _item(root, one)
-        if item.judged.kept:
+        if one.work.id in foreign and not item.folders:
+            kept.append(replace(item, judged=replace(one, kept=True, reason=ELSEWHERE)))
+        elif item.judged.kept:
             kept.append(item)
         elif item.folders or not one.work.deleted:
             garbage.append(item)
@@ -89,10 +97,10 @@ def remove(loaded: Loaded, keep_runs: int) -> Verdict:
     Raises:
         EnvironmentProblem: A run holds the root, the store cannot be written, or files cannot be removed.
     """
-    scan = Scan(Path(loaded.sqlite), loaded.config.pipeline)  # Where there is no store, no root is made either.
+    scan = Scan(loaded.location, loaded.config.pipeline)  # Where there is no store, no root is made either.
     with _alone(Path(loaded.root)):
         verdict = look(loaded, keep_runs)
-        _mark(scan.sqlite, [one.judged.work for one in verdict.garbage if not one.judged.work.deleted])
+        _mark(scan.location, [one.judged.work for one in verdict.garbage if not one.judged.work.deleted])
         failures = [failure for item in verdict.garbage for folder in item.folders for failure in _delete(folder)]
     if failures:
         raise EnvironmentProblem(
@@ -102,6 +110,19 @@ def remove(loaded: Loaded, keep_runs: int) -> Verdict:
             hint="mend that and run gc again: it goes on where it stopped, and no run reuses what is half removed",
         )
     return verdict
+
+
+def _foreign(location: Location, root: Path, executions: Sequence[int]) -> set[int]:
+    """Return the executions that runs of another root recorded: machines that share a server may name roots alike."""
+    own, foreign = identity(root), set()
+    with explained(location):
+        store = open_store(location)
+        for start in range(0, len(executions), _AT_ONCE):
+            for execution in store.get_executions_by_id(executions[start : start + _AT_ONCE]):
+                owner = Owner.from_text(execution.custom_properties[OWNER].string_value)
+                if owner is not None and owner.lock != own:
+                    foreign.add(execution.id)
+    return foreign
 
 
 @contextmanager
@@ -168,15 +189,15 @@ def _size(folder: Path) -> int:
     return sum(file.lstat().st_size for file in files)
 
 
-def _mark(sqlite: Path, works: Sequence[Work]) -> None:
+def _mark(location: Location, works: Sequence[Work]) -> None:
     """Mark what some executions made as deleted, all of it or nothing."""
     from ml_metadata.proto import metadata_store_pb2 as pb
 
     ids = [artifact.id for work in works for artifact in work.all_outputs()]
     if not ids:
         return
-    with explained(sqlite):
-        store = open_store(sqlite, writable=True)
+    with explained(location):
+        store = open_store(location, writable=True)
         artifacts = store.get_artifacts_by_id(ids)
         for artifact in artifacts:
             artifact.state = pb.Artifact.DELETED

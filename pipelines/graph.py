@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from penstock.metadata.server import Server
+from penstock.metadata.server import Location, Server
 from penstock.pipelines.catalog import ComponentType, Port
 from penstock.pipelines.config import BeamConfig, KubeflowConfig, ResourcesConfig
 
@@ -89,6 +89,11 @@ class Graph:
     beam: BeamConfig = field(default_factory=BeamConfig)
     kubeflow: KubeflowConfig | None = None
     server: Server | None = None
+
+    @property
+    def location(self) -> Location:
+        """The metadata store."""
+        return self.server or Path(self.sqlite)
 
     def giving(self, artifact: str) -> Iterator[tuple[Step, str]]:
         """Yield each step that gives artifacts of type ``artifact``, with the output's name."""

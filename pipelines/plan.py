@@ -1,18 +1,16 @@
-"""Which steps would run, and why: TFX's own cache check, made on a copy of the metadata store."""
+"""Which steps would run, and why: TFX's own cache check, made on top of the metadata store, which stays as it is."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from penstock.errors import ConfigError
 from penstock.metadata import Execution, Store
-from penstock.metadata.connection import open_store
+from penstock.metadata.connection import is_there, open_store
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.graph import Graph, Step
 
@@ -43,46 +41,37 @@ def plan(loaded: Loaded) -> list[PlannedStep]:
 
     Raises:
         ConfigProblems: What importing the components brought to light.
+        EnvironmentProblem: The metadata store cannot be read.
     """
     from penstock.pipelines.build import import_and_describe
     from penstock.pipelines.resolve import resolve
 
     graph = resolve(loaded, import_and_describe)
-    if graph.server is not None:
-        raise ConfigError(
-            "a plan is made on a copy of the metadata store, which a server does not give",
-            received=f"metadata in {graph.server}",
-            hint="run it: what has an earlier result is cached",
-        )
     with tempfile.TemporaryDirectory(prefix="penstock-plan-") as scratch:
         dry_run = DryRun(graph, Path(scratch))
         return [dry_run.step(step) for step in graph.steps.values()]
 
 
 class DryRun:
-    """Asks TFX's launcher about each step on a copy of the store; temporary folders go to ``scratch``.
+    """Asks TFX's launcher about each step; what it would record stays in memory, and its folders in ``scratch``.
 
     Attributes:
-        copy: That copy.
         prepared: Step → what it would get, for the steps whose inputs are all known: TFX's ``ExecutionInfo``.
     """
 
     def __init__(self, graph: Graph, scratch: Path) -> None:
+        from penstock.metadata.overlay import empty_store
         from penstock.pipelines.build import compile_graph
-        from penstock.pipelines.runners.jobs import store_of
+        from penstock.pipelines.runners.handle import DryHandle
         from penstock.pipelines.runners.owner import Owner
 
-        self._graph = graph
         self._will_run: set[str] = set()
         self.prepared: dict[str, Any] = {}
-        self._store = Path(graph.sqlite)
-        self._known = self._store.is_file()
-        self.copy = scratch / "metadata.sqlite"
-        if self._known:
-            open_store(self._store)  # Says what is wrong with a store that cannot be used.
-            shutil.copyfile(self._store, self.copy)
-        self._ir = compile_graph(replace(graph, sqlite=str(self.copy)), run_id="plan")
-        self._handle = store_of(self._ir, Owner.here(graph.name, graph.root, "plan"))
+        known = is_there(graph.location)
+        self._history = Store(graph.location, graph.name) if known else None
+        below = open_store(graph.location) if known else empty_store()
+        self._handle = DryHandle(below, Owner.here(graph.name, graph.root, "plan"))
+        self._ir = compile_graph(graph, run_id="plan")
         self._ir.runtime_spec.pipeline_root.field_value.string_value = str(scratch / "root")
 
     def step(self, step: Step) -> PlannedStep:
@@ -114,7 +103,7 @@ class DryRun:
 
     def _why(self, step: Step, info: Any) -> str:
         """Compare with the newest execution that ended well."""
-        last = Store(self._store, self._graph.name).last_success(step.name) if self._known else None
+        last = self._history.last_success(step.name) if self._history is not None else None
         if last is None:
             return "it has not run before"
         inputs = {key: tuple(artifact.id for artifact in artifacts) for key, artifacts in info.input_dict.items()}

@@ -82,7 +82,7 @@ class _Resolver:
         graph = Graph(
             name=self._config.pipeline,
             root=self._loaded.root,
-            sqlite="" if self._loaded.server else self._loaded.sqlite,
+            sqlite=self._loaded.sqlite,
             project=self._document.project,
             beam_args=beam_args(self._config.beam.runner, self._config.beam.options),
             steps=wiring.run(),

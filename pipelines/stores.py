@@ -10,6 +10,7 @@ from typing import TypeVar
 from penstock.closest import did_you_mean
 from penstock.errors import ConfigError
 from penstock.metadata.reader import Reader
+from penstock.metadata.server import Location
 from penstock.paths import shown_path
 
 STORE_NAME = "metadata.sqlite"
@@ -22,7 +23,7 @@ _Answer = TypeVar("_Answer")
 class Place:
     """A store, and the pipeline in it that is meant; None: all that are in it."""
 
-    sqlite: Path
+    store: Location
     pipeline: str | None = None
 
 
@@ -41,9 +42,14 @@ def places(where: Sequence[Path] = ()) -> list[Place]:
             "no metadata store was found",
             where=", ".join(map(shown_path, where)) or str(Path.cwd()),
             expected=f"a pipeline's file, its root, or a {STORE_NAME}",
-            hint="name one: --in FILE; a pipeline that has not run has no store yet",
+            hint="name one: --in FILE, which finds one on a server too; a pipeline that has not run has no store yet",
         )
     return list(found)
+
+
+def shown_store(store: Location) -> str:
+    """Return where a store is, as a person reads it."""
+    return shown_path(store) if isinstance(store, Path) else str(store)
 
 
 def readers(where: Sequence[Path] = (), pipeline: str | None = None) -> list[Reader]:
@@ -57,19 +63,19 @@ def readers(where: Sequence[Path] = (), pipeline: str | None = None) -> list[Rea
         ConfigError: There is no such store or pipeline.
         EnvironmentProblem: A store cannot be read.
     """
-    opened = [(place, Reader(place.sqlite)) for place in places(where)]
-    known = [(place.sqlite, name) for place, store in opened for name in _pipelines(place, store)]
-    chosen = [(sqlite, name) for sqlite, name in known if pipeline in (None, name)]
+    opened = [(place, Reader(place.store)) for place in places(where)]
+    known = [(place.store, name) for place, reader in opened for name in _pipelines(place, reader)]
+    chosen = [(store, name) for store, name in known if pipeline in (None, name)]
     if pipeline is not None and not chosen:
         names = sorted({name for _, name in known})
         raise ConfigError(
             f"there is no pipeline {pipeline!r}",
-            where=", ".join(shown_path(place.sqlite) for place, _ in opened),
+            where=", ".join(shown_store(place.store) for place, _ in opened),
             received=pipeline,
             expected=f"one of {', '.join(names)}" if names else "a store in which a pipeline has run",
             hint=did_you_mean(pipeline, names),
         )
-    return [Reader(sqlite, name) for sqlite, name in chosen]
+    return [Reader(store, name) for store, name in chosen]
 
 
 def ask_all(found: Sequence[Reader], ask: Callable[[Reader], _Answer], what: str) -> tuple[Reader, _Answer]:
@@ -91,7 +97,7 @@ def ask_all(found: Sequence[Reader], ask: Callable[[Reader], _Answer], what: str
         except ConfigError as error:
             errors.append(error)
     if len(answers) > 1:
-        told = ", ".join(f"{reader.pipeline} in {shown_path(reader.sqlite)}" for reader, _ in answers)
+        told = ", ".join(f"{reader.pipeline} in {shown_store(reader.location)}" for reader, _ in answers)
         raise ConfigError(
             f"{what} is known to several pipelines", received=told, hint="name one with --in FILE, or with --pipeline"
         )
@@ -107,12 +113,12 @@ def _joint(errors: Sequence[ConfigError], found: Sequence[Reader]) -> ConfigErro
     first = next((error for error in errors if error.hint and error.hint.startswith("did you mean")), errors[0])
     if len(errors) == 1:
         return first
-    where = ", ".join(dict.fromkeys(shown_path(reader.sqlite) for reader in found))
+    where = ", ".join(dict.fromkeys(shown_store(reader.location) for reader in found))
     return ConfigError(first.what, where=where, received=first.received, expected=first.expected, hint=first.hint)
 
 
-def _pipelines(place: Place, store: Reader) -> tuple[str, ...]:
-    return store.pipelines if place.pipeline is None else (place.pipeline,)
+def _pipelines(place: Place, reader: Reader) -> tuple[str, ...]:
+    return reader.pipelines if place.pipeline is None else (place.pipeline,)
 
 
 def _at(place: Path) -> Iterator[Place]:
@@ -120,14 +126,7 @@ def _at(place: Path) -> Iterator[Place]:
         from penstock.pipelines.config import load
 
         loaded = load(place)
-        if "://" in loaded.sqlite:
-            raise ConfigError(
-                "the metadata store of this pipeline is not on this machine",
-                where=shown_path(place),
-                received=loaded.sqlite,
-                expected="a SQLite file, such as metadata: {sqlite: runs/metadata.sqlite}",
-            )
-        yield Place(Path(loaded.sqlite), loaded.config.pipeline)
+        yield Place(loaded.location, loaded.config.pipeline)
     elif place.is_dir():
         yield from (Place(file) for pattern in PATTERNS for file in sorted(place.absolute().glob(pattern)))
     elif place.is_file():

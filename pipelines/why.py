@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from penstock.metadata.connection import is_there
 from penstock.metadata.reader import Reader
 from penstock.metadata.reasons import Change, Situation, changes
 from penstock.metadata.records import Artifact, Execution
@@ -63,8 +64,7 @@ def why(loaded: Loaded, step: str) -> Explanation:
 
     graph = resolve(loaded, import_and_describe)
     wanted = _upstream(graph, step)
-    sqlite = Path(graph.sqlite)
-    reader = Reader(sqlite, graph.name) if sqlite.is_file() else None
+    reader = Reader(graph.location, graph.name) if is_there(graph.location) else None
     with tempfile.TemporaryDirectory(prefix="penstock-why-") as scratch:
         dry_run = DryRun(graph, Path(scratch))
         plan = {name: dry_run.step(found) for name, found in graph.steps.items() if name in wanted}
@@ -85,7 +85,6 @@ class _Explainer:
         self._graph = graph
         self._plan = plan
         self._prepared = dry_run.prepared
-        self._copy = dry_run.copy
         self._reader = reader
 
     def explain(self, name: str) -> Explanation:
@@ -108,9 +107,7 @@ class _Explainer:
 
     def _used(self, step: Step, info: Any) -> Explanation:
         """Explain a step that is cached by whose result it takes."""
-        dry = Reader(self._copy, self._graph.name)
-        taken = next(iter(dry.newest_of_step(step.name, 1, ("CACHED",))), None)
-        maker = self._maker(taken.all_outputs() if taken is not None and taken.id == info.execution_id else ())
+        maker = self._maker([artifact.id for found in info.output_dict.values() for artifact in found])
         if maker is None:
             return Explanation(step.name, step.type.name, cached=True, reason="an earlier result fits")
         same = [f"inputs ({', '.join(sorted(maker.inputs))})"] if maker.inputs else []

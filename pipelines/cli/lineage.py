@@ -84,6 +84,6 @@ def _labelled(what: str, in_: In) -> tuple[Reader, Artifact]:
             received=what,
             hint="name the pipeline that pushed it: --in FILE",
         )
-    store = Reader(place.sqlite)
+    store = Reader(place.store)
     pipeline = store.makers([place.artifact])[place.artifact].origin.pipeline
-    return Reader(place.sqlite, pipeline), store.artifacts([place.artifact])[place.artifact]
+    return Reader(place.store, pipeline), store.artifacts([place.artifact])[place.artifact]

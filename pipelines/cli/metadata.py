@@ -68,7 +68,7 @@ def export(  # noqa: PLR0913  One argument an option.
             received="-o" if output is not None else f"--format {format_}",
             hint="give --format openlineage and no -o",
         )
-    found = [Scan(reader.sqlite, str(reader.pipeline)) for reader in readers(in_ or (), pipeline)]
+    found = [Scan(reader.location, str(reader.pipeline)) for reader in readers(in_ or (), pipeline)]
     entries = (entry for scan in found for entry in _entries(scan, format_, namespace, repository))
     if post is not None:
         from penstock.pipelines.openlineage import send

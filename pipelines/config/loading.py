@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from penstock.errors import ConfigError
-from penstock.metadata.server import PORTS, Server
+from penstock.metadata.server import PORTS, Location, Server
 from penstock.pipelines.config.document import Document
 from penstock.pipelines.config.files import FileReader, project_of
 from penstock.pipelines.config.marks import shown_path
@@ -54,17 +54,27 @@ class Loaded:
     def sqlite(self) -> str:
         """The metadata store's SQLite file, absolute; a URL when the root is one and no file was named.
 
+        Empty where the store is a database of a server.
+        """
+        return "" if self.server is not None else self.document.resolve(self.config.metadata.sqlite)
+
+    @property
+    def location(self) -> Location:
+        """The metadata store.
+
         Raises:
-            ConfigError: The store is a database of a server.
+            ConfigError: It is neither a file nor a database: the root is a URL.
         """
         if self.server is not None:
+            return self.server
+        if "://" in self.sqlite:
             raise ConfigError(
-                "this needs a metadata store in a SQLite file",
+                "the metadata store of this pipeline is not on this machine",
                 where=shown_path(self.document.file),
-                received=f"metadata in {self.server}",
-                hint="with a server only `penstock run` and `validate` work so far",
+                received=self.sqlite,
+                expected="a SQLite file, such as metadata: {sqlite: runs/metadata.sqlite}, or a database of a server",
             )
-        return self.document.resolve(self.config.metadata.sqlite)
+        return Path(self.sqlite)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from penstock.closest import did_you_mean
 from penstock.components.pusher.flatbuffers import modes_of
 from penstock.errors import ConfigError, EnvironmentProblem
+from penstock.metadata.server import Location
 from penstock.serving.manifest import MANIFEST
 from penstock.serving.model_config import ModelEntry, ModelsFile, VersionPolicy
 from penstock.serving.places import CONFIG_NAME, config_of, is_generated
@@ -29,7 +30,7 @@ class Model:
         base: Its base path, as the server reads it: an absolute path, or a URL.
         config: The ``models.config`` that it stands in, or would stand in; absolute.
         entry: What that file says of it; None when it does not stand in there yet.
-        sqlite: Its pipeline's metadata store, where the pipeline's file told it.
+        store: Its pipeline's metadata store, where the pipeline's file told it.
         flatbuffers: Whether its versions are flatbuffers, which no model server reads.
         named: Whether somebody named its pipeline, its config or its base path; otherwise it was come across.
     """
@@ -38,7 +39,7 @@ class Model:
     base: str
     config: Path
     entry: ModelEntry | None = None
-    sqlite: Path | None = None
+    store: Location | None = None
     flatbuffers: bool = False
     named: bool = False
 
@@ -200,14 +201,14 @@ def _of_pipeline(file: Path) -> Iterator[Model]:
     from penstock.pipelines.resolve import check
 
     loaded, graph = check(file)
-    sqlite = Path(loaded.sqlite) if "://" not in loaded.sqlite else None
+    store = None if "://" in loaded.sqlite else loaded.location
     for step in graph.steps.values():
         if isinstance(step.config, PusherConfig):
             base = step.config.destination.base
             known = step.config.config_file
             config = known or config_of(Path(base))
             entry = _entry_of(config, step.config.name) if known or is_generated(config) else None
-            yield Model(step.config.name, base, config, entry, sqlite, step.config.destination.flatbuffers)
+            yield Model(step.config.name, base, config, entry, store, step.config.destination.flatbuffers)
 
 
 def _of_config(file: Path) -> Iterator[Model]:

@@ -28,7 +28,7 @@ class Story:
     """Where a version comes from and what came of it, as far as a metadata store knows.
 
     Attributes:
-        store: The store.
+        store: Where the store is: its file, or its server.
         pipeline: The pipeline that pushed it.
         run: The run that pushed it.
         trained_in: The run that trained it; another one where that step was cached.
@@ -54,7 +54,7 @@ class Story:
         labels: Changes of labels to this version, and away from it, that were recorded; oldest first.
     """
 
-    store: Path
+    store: str
     pipeline: str
     run: str
     trained_in: str
@@ -83,14 +83,14 @@ class Story:
 def story_of(model: Model, version: int) -> Story | None:
     """Return where a version comes from; None where no store knows it."""
     place = tracked(model, version)
-    return _told(provenance(place.sqlite, place.artifact), model.name, version) if place is not None else None
+    return _told(provenance(place.store, place.artifact), model.name, version) if place is not None else None
 
 
 def _told(known: Provenance, name: str, version: int) -> Story:
     facts = known.model.artifact.properties if known.model else {}
     slices = _slices(known)
     return Story(
-        store=known.sqlite,
+        store=str(known.store),
         pipeline=known.pipeline,
         run=known.pushed.run,
         trained_in=known.model.run if known.model else "",
@@ -169,7 +169,7 @@ def _pushes(known: Provenance) -> Iterator[str]:
 
 
 def _labels(known: Provenance, name: str, version: int) -> Iterator[str]:
-    for move in label_changes(known.sqlite, name):
+    for move in label_changes(known.store, name):
         if version in (move.before, move.after):
             failed = f" failed: {move.error.splitlines()[0]}" if move.error else ""
             yield f"{_when(move.time)} {move.kind} {move.label}: {move.before or 'new'} → {move.after}{failed}"

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.errors import PenstockError
+from penstock.metadata.connection import is_there
 from penstock.metadata.label_changes import LabelChange, record_change
 from penstock.metadata.provenance import pushed_model, pushed_to
+from penstock.metadata.server import Location
 from penstock.pipelines.models.find import Model
 from penstock.serving.manifest import MANIFEST, Manifest
 
@@ -22,11 +24,11 @@ class Tracked:
     """A version, in the store of the pipeline that pushed it.
 
     Attributes:
-        sqlite: The store.
+        store: The store.
         artifact: Id of its PushedModel.
     """
 
-    sqlite: Path
+    store: Location
     artifact: int
 
 
@@ -47,13 +49,13 @@ def tracked(model: Model, version: int) -> Tracked | None:
     digest = digest_of(path) if path is not None else None
     if model.local and digest is None:
         return None
-    for sqlite in _stores(model):
+    for store in _stores(model):
         if digest is not None:
-            artifact = pushed_model(sqlite, digest, version)
+            artifact = pushed_model(store, digest, version)
         else:
-            artifact = pushed_to(sqlite, model.name, version, f"{model.base.rstrip('/')}/{version}")
+            artifact = pushed_to(store, model.name, version, f"{model.base.rstrip('/')}/{version}")
         if artifact is not None:
-            return Tracked(sqlite, artifact)
+            return Tracked(store, artifact)
     return None
 
 
@@ -71,15 +73,15 @@ def record(model: Model, change: LabelChange) -> str:
         place = tracked(model, change.after)
         if place is None:
             return f"Not recorded in ML Metadata: no store knows version {change.after} of {model.name}."
-        execution = record_change(place.sqlite, change, place.artifact)
-        return f"Recorded in ML Metadata: execution {execution} in {place.sqlite}."
+        execution = record_change(place.store, change, place.artifact)
+        return f"Recorded in ML Metadata: execution {execution} in {place.store}."
     except PenstockError as error:
         return f"Not recorded in ML Metadata: {error}"
 
 
-def _stores(model: Model) -> Iterator[Path]:
+def _stores(model: Model) -> Iterator[Location]:
     above = [folder / STORE_NAME for folder in model.config.parents[:_FOLDERS_ABOVE]]
     below = (file for pattern in _PATTERNS for file in sorted(Path.cwd().glob(pattern)))
-    named = [model.sqlite] if model.sqlite is not None else []
+    named = [model.store] if model.store is not None else []
     # Each once: the same store may be found in several ways.
-    yield from dict.fromkeys(file for file in (*named, *above, *below) if file.is_file())
+    yield from dict.fromkeys(store for store in (*named, *above, *below) if is_there(store))

@@ -12,6 +12,7 @@ from penstock.metadata.label_changes import label_changes
 from penstock.metadata.lineage import MODELS, PUSHED_MODEL
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact, Execution
+from penstock.metadata.server import Location
 
 _SHOWN = 30
 """Newest versions of a model that a page shows, and as many moves of labels."""
@@ -84,7 +85,7 @@ def read_versions(reader: Reader, given: frozenset[int]) -> list[Versions]:
 def label_targets(reader: Reader) -> dict[str, dict[str, str]]:
     """Return model → label → version, by what was recorded of pushes, promotions and rollbacks."""
     pushed, _ = _pushed(reader)
-    return {name: _targets(_moves(reader.sqlite, name, found)) for name, found in pushed.items()}
+    return {name: _targets(_moves(reader.location, name, found)) for name, found in pushed.items()}
 
 
 def _pushed(reader: Reader) -> tuple[dict[str, list[Artifact]], Mapping[int, Execution]]:
@@ -101,7 +102,7 @@ def _pushed(reader: Reader) -> tuple[dict[str, list[Artifact]], Mapping[int, Exe
 def _of_model(
     reader: Reader, name: str, pushed: Sequence[Artifact], makers: Mapping[int, Execution], given: frozenset[int]
 ) -> Versions:
-    moves = _moves(reader.sqlite, name, pushed)
+    moves = _moves(reader.location, name, pushed)
     labels = _targets(moves)
     shown = pushed[::-1][:_SHOWN]
     models = reader.artifacts(key for one in shown for key in makers[one.id].all_inputs())
@@ -113,8 +114,8 @@ def _of_model(
     )
 
 
-def _moves(sqlite: Path, model: str, pushed: Sequence[Artifact]) -> list[Move]:
-    return sorted([*_pushes(pushed), *_changes(sqlite, model)], key=lambda move: move.time)
+def _moves(store: Location, model: str, pushed: Sequence[Artifact]) -> list[Move]:
+    return sorted([*_pushes(pushed), *_changes(store, model)], key=lambda move: move.time)
 
 
 def _targets(moves: Sequence[Move]) -> dict[str, str]:
@@ -166,8 +167,8 @@ def _labels(pushed: Artifact) -> dict[str, str]:
     return {str(label): str(version) for label, version in found.items()} if isinstance(found, dict) else {}
 
 
-def _changes(sqlite: Path, model: str) -> Iterator[Move]:
-    for change in label_changes(sqlite, model):
+def _changes(store: Location, model: str) -> Iterator[Move]:
+    for change in label_changes(store, model):
         before = "" if change.before is None else str(change.before)
         error = change.error.splitlines()[0] if change.error else ""
         yield Move(change.time, change.kind, change.label, before, str(change.after), error)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration.metadata import Metadata
 
 from penstock.metadata.connection import explained
+from penstock.metadata.overlay import Overlay
 from penstock.metadata.retrying import RetryingStore
 from penstock.metadata.server import Server
 from penstock.metadata.vocabulary import NODE, OWNER
@@ -18,11 +20,11 @@ from penstock.pipelines.runners.owner import Owner
 from penstock.pipelines.runners.recovery import WORKING_FOLDER
 
 
-class RunStore(RetryingStore):
+class _Signing(MetadataStore):  # type: ignore[misc]  # ml_metadata has no types.
     """A store that writes into every new execution which run and step it belongs to."""
 
-    def __init__(self, config: Any, owner: Owner) -> None:
-        super().__init__(config)
+    def __init__(self, store: Any, owner: Owner) -> None:
+        super().__init__(store)
         self._owner = owner
 
     def put_execution(self, execution: Any, artifact_and_events: Any, contexts: Any = None, **options: Any) -> Any:
@@ -49,6 +51,14 @@ class RunStore(RetryingStore):
                 execution.custom_properties[WORKING_FOLDER].string_value = str(uuid.uuid4())
 
 
+class RunStore(_Signing, RetryingStore):
+    """The store of a run."""
+
+
+class DryStore(_Signing, Overlay):
+    """The store of a dry run: it reads one and writes to none."""
+
+
 class Handle(Metadata):  # type: ignore[misc]  # TFX has no types.
     """TFX's handle: one connection for all uses of it that lie inside each other.
 
@@ -73,3 +83,19 @@ class Handle(Metadata):  # type: ignore[misc]  # TFX has no types.
             return RunStore(config, self._owner)
         with explained(Path(config.sqlite.filename_uri)):
             return RunStore(config, self._owner)
+
+
+class DryHandle(Handle):
+    """The handle of a dry run: all uses of it see what was written in any.
+
+    Args:
+        below: The store that is read.
+        owner: The dry run.
+    """
+
+    def __init__(self, below: Any, owner: Owner) -> None:
+        super().__init__(None, owner)
+        self._dry = DryStore(below, owner)
+
+    def _open(self) -> Any:
+        return self._dry

@@ -63,6 +63,16 @@ def hold(root: Path, *, wait: bool) -> Iterator[str]:
         yield identity
 
 
+def identity(root: Path) -> str | None:
+    """Return the identity of a root's lock; None where no run has held it."""
+    try:
+        with (root / _LOCK).open(encoding="utf-8") as file:
+            found = file.readline()
+    except OSError:
+        return None
+    return found.strip() if _IDENTITY.fullmatch(found) else None
+
+
 @contextmanager
 def working(owner: Owner) -> Iterator[None]:
     """Mark this process as a worker of a run; the run after it waits for such processes before it looks at anything.

@@ -66,7 +66,7 @@ def summarize(graph: Graph, run_id: str) -> Summary:
         graph: The pipeline.
         run_id: One of its runs. Steps that gave nothing in it are left out.
     """
-    store = Store(graph.server or Path(graph.sqlite), graph.name)
+    store = Store(graph.location, graph.name)
     outputs = {name: store.outputs(run_id, name) for name in graph.steps}
     pushes = [
         _push(step.name, artifact)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.metadata.servers import PASSWORD, VARIABLE, Database, mariadb, postgresql
+from tests.metadata.servers import PASSWORD, VARIABLE, Database, declared, mariadb, postgresql
 from tests.pipelines.runners.killing import Order, Outcome, Runs, runs
 
 _STEPS = "tests.pipelines.runners.killed_steps"
@@ -40,7 +40,7 @@ def test_a_run_with_its_metadata_on_a_server(tmp_path: Path, forks: Runs, start:
     (tmp_path / "pyproject.toml").touch()
     file = tmp_path / "served.yaml"
     with start() as database:
-        file.write_text(f"{_PIPELINE}metadata: {_declared(database)}\n")
+        file.write_text(f"{_PIPELINE}metadata: {declared(database.server)}\n")
 
         def run(name: str) -> Outcome:
             return forks.run(Order(str(file), (f"vars.round={name}",)))
@@ -63,11 +63,3 @@ def test_a_run_with_its_metadata_on_a_server(tmp_path: Path, forks: Runs, start:
         assert run("r3").states == {"rows": "ran", "search": "ran"}
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert [path for path in written if PASSWORD.encode() in path.read_bytes()] == []
-
-
-def _declared(database: Database) -> str:
-    at = database.server
-    return (
-        f"{{{at.kind}: {{host: {at.host}, port: {at.port}, database: {at.database}, user: {at.user}, "
-        f"password_env: {VARIABLE}}}}}"
-    )

@@ -13,15 +13,15 @@ _FIELDS = {str: "string_value", int: "int_value", float: "double_value"}
 
 
 class History:
-    """A store to which runs are added; executions and artifacts get ids from 1 on."""
+    """A store to which runs are added, a file or one that is open; executions and artifacts get ids from 1 on."""
 
-    def __init__(self, file: Path, pipeline: str = "digits") -> None:
+    def __init__(self, file: Path, pipeline: str = "digits", store: Any = None) -> None:
         config = pb.ConnectionConfig()
         config.sqlite.filename_uri = str(file)
         config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
         self.file = file
         self.pipeline = pipeline
-        self.store = metadata_store.MetadataStore(config)
+        self.store = metadata_store.MetadataStore(config) if store is None else store
 
     def begin(self, run: str, **facts: Any) -> None:
         """Record a run's facts, as the runner does before its first step."""
@@ -83,9 +83,9 @@ def _set(owner: Any, values: Mapping[str, Any]) -> None:
 METRICS = '{"overall": {"example_count": 360, "accuracy": 0.96}, "label=8": {"example_count": 36, "accuracy": 0.83}}'
 
 
-def two_runs(file: Path) -> History:
+def two_runs(file: Path, store: Any = None) -> History:
     """A run of data → model → evaluation → push, and one with another number of epochs whose data is cached."""
-    history = History(file)
+    history = History(file, store=store)
     first = {"config_digest": "c1", "config": '{"vars": {"epochs": 5}}', "commit": "a" * 40, "dirty": 0}
     first |= {
         "tfx_version": "1.21.0",

@@ -19,9 +19,10 @@ class History:
     Args:
         root: The pipeline's root, in which ``metadata.sqlite`` and the artifacts' folders are made.
         pipeline: The pipeline's name.
+        store: Written to instead of that file.
     """
 
-    def __init__(self, root: Path, pipeline: str = "digits") -> None:
+    def __init__(self, root: Path, pipeline: str = "digits", store: Any = None) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self.root = root
         self.pipeline = pipeline
@@ -29,7 +30,7 @@ class History:
         config = pb.ConnectionConfig()
         config.sqlite.filename_uri = str(self.sqlite)
         config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-        self.store = metadata_store.MetadataStore(config)
+        self.store = metadata_store.MetadataStore(config) if store is None else store
 
     def run(self, run: str, **facts: Any) -> None:
         """Write what the runner records of a run."""

@@ -8,16 +8,21 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
 
+import pg8000.exceptions
+import pg8000.native
+import pymysql
 import pytest
 
 from penstock.metadata.server import Server
 
 PASSWORD = "not for any log"
+READER, BLIND = "reader", "blind"
+"""Other users: one who may only read, and one who may do nothing."""
 VARIABLE = "PENSTOCK_TEST_DATABASE"
 _PATIENCE_SECONDS = 60
 
@@ -39,19 +44,45 @@ class Database:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it listens."""
+        """Start it and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, user=self.user)
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                socket.create_connection((self.server.host, self.server.port), timeout=1).close()
-            except OSError:
+                self.rows("", "SELECT 1")
+            except (OSError, pymysql.MySQLError, pg8000.exceptions.Error):
                 assert self.process.poll() is None, (self.folder / "log").read_text()
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             else:
                 return
+
+    def database(self, name: str) -> Server:
+        """Return another database of the server, which is not there yet."""
+        return replace(self.server, database=f"meta_{name}")
+
+    def rows(self, database: str, statement: str) -> list[tuple[object, ...]]:
+        """Run a statement as the administrator; return what it gives."""
+        if self.server.kind == "mysql":
+            opened = pymysql.connect(
+                host="127.0.0.1", port=self.server.port, user="admin", password=PASSWORD, database=database or None
+            )
+            with closing(opened), opened.cursor() as cursor:
+                cursor.execute(statement)
+                opened.commit()
+                return list(cursor.fetchall())
+        name = database or "postgres"
+        at = {"host": "127.0.0.1", "port": self.server.port, "password": PASSWORD, "database": name}
+        with closing(pg8000.native.Connection("pen", **at)) as connection:
+            return [tuple(row) for row in connection.run(statement) or ()]
+
+    def dump(self, database: str) -> dict[str, list[str]]:
+        """Return table → its rows, as text."""
+        schema = "public" if self.server.kind == "postgresql" else database
+        query = f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{schema}'"
+        tables = sorted(str(name) for (name,) in self.rows(database, query))
+        return {table: sorted(map(str, self.rows(database, f"SELECT * FROM {table}"))) for table in tables}
 
     def stop(self) -> None:
         """End it as a power cut would."""
@@ -80,7 +111,12 @@ def mariadb() -> Iterator[Database]:
     setup.write_text(
         "CREATE DATABASE IF NOT EXISTS meta;\n"
         f"CREATE USER IF NOT EXISTS 'pen'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
-        "GRANT ALL ON meta.* TO 'pen'@'127.0.0.1';\n"
+        "GRANT ALL ON `meta%`.* TO 'pen'@'127.0.0.1';\n"
+        f"CREATE USER IF NOT EXISTS 'admin'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
+        "GRANT ALL ON *.* TO 'admin'@'127.0.0.1';\n"
+        f"CREATE USER IF NOT EXISTS '{READER}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
+        f"GRANT SELECT ON `meta%`.* TO '{READER}'@'127.0.0.1';\n"
+        f"CREATE USER IF NOT EXISTS '{BLIND}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
     )
     command = [server, "--no-defaults", *options, f"--port={port}", "--bind-address=127.0.0.1", f"--init-file={setup}"]
     command += [f"--socket={folder / 's'}", f"--pid-file={folder / 'pid'}"]
@@ -100,8 +136,22 @@ def postgresql() -> Iterator[Database]:
     initialize = [install, *data, "-U", "pen", f"--pwfile={password}", "--auth=scram-sha-256"]
     subprocess.run(initialize, check=True, capture_output=True, user=user)
     command = [server, *data, "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
-    yield from _running(
-        Database(Server("postgresql", "127.0.0.1", port, "postgres", "pen", VARIABLE), command, user, folder)
+    database = Database(Server("postgresql", "127.0.0.1", port, "postgres", "pen", VARIABLE), command, user, folder)
+    for started in _running(database):
+        for name in (READER, BLIND):
+            database.rows("", f"CREATE USER {name} PASSWORD '{PASSWORD}'")
+        database.rows("", f"GRANT pg_read_all_data TO {READER}")
+        yield started
+
+
+KINDS = {"mysql": mariadb, "postgresql": postgresql}
+
+
+def declared(server: Server) -> str:
+    """Return what a pipeline's file says of its store."""
+    return (
+        f"{{{server.kind}: {{host: {server.host}, port: {server.port}, database: {server.database}, "
+        f"user: {server.user}, password_env: {VARIABLE}}}}}"
     )
 
 

@@ -126,7 +126,7 @@ def test_a_run_that_is_not_there(reader, text, said):
     with pytest.raises(ConfigError) as raised:
         choose_run(reader, text)
     assert said in str(raised.value)
-    assert str(reader.sqlite) in str(raised.value)
+    assert str(reader.location) in str(raised.value)
 
 
 def test_a_store_without_runs(tmp_path):

@@ -14,14 +14,12 @@ from penstock.errors import EnvironmentProblem
 from penstock.metadata import retrying
 from penstock.metadata.retrying import RetryingStore
 from penstock.metadata.server import Server
-from tests.metadata.servers import PASSWORD, VARIABLE, Database, mariadb, postgresql
-
-_KINDS = {"mysql": mariadb, "postgresql": postgresql}
+from tests.metadata.servers import KINDS, PASSWORD, VARIABLE, Database
 
 
-@pytest.fixture(scope="module", params=list(_KINDS))
+@pytest.fixture(scope="module", params=list(KINDS))
 def database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    with _KINDS[request.param]() as found:
+    with KINDS[request.param]() as found:
         yield found
 
 

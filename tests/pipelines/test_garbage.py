@@ -1,6 +1,7 @@
 """What nothing refers to goes, and nothing else: marked, renamed, deleted; never outside the root."""
 
 import os
+import shutil
 
 import pytest
 
@@ -8,8 +9,9 @@ from penstock.errors import EnvironmentProblem
 from penstock.metadata.garbage import GARBAGE, INTERRUPTED
 from penstock.pipelines import garbage
 from penstock.pipelines.config import load
-from penstock.pipelines.garbage import NOT_OURS, look, remove
+from penstock.pipelines.garbage import ELSEWHERE, NOT_OURS, look, remove
 from penstock.pipelines.runners.lock import hold
+from penstock.pipelines.runners.owner import Owner
 from tests.metadata.run_files import History, whole_run
 
 
@@ -251,3 +253,19 @@ def test_a_store_that_is_not_there(project):
     place.history.sqlite.unlink()
     with pytest.raises(EnvironmentProblem, match="there is no metadata store"):
         place.look()
+
+
+def test_what_another_machine_made_is_left_to_it(place):
+    """Two machines with roots of the same path write to one server."""
+    with hold(place.root, wait=False) as lock:
+        ours, theirs = (Owner.here("digits", str(place.root), key).text for key in (lock, "0" * 32))
+    for run, owner in (("r1", ours), ("r2", theirs), ("r3", theirs), ("r4", ours)):
+        place.history.step(run, "examples", {"examples": ("Examples", {})}, penstock_owner=owner)
+    shutil.rmtree(place.folder("examples", "examples", 2))
+    verdict = place.remove()
+    assert steps(verdict.garbage) == [("r1", "examples"), ("r3", "examples")]
+    assert {item.judged.work.origin.run: item.judged.reason for item in verdict.kept} == {
+        "r2": ELSEWHERE,
+        "r4": "run r4",
+    }
+    assert place.history.states() == {1: "DELETED", 2: "LIVE", 3: "DELETED", 4: "LIVE"}

@@ -3,7 +3,7 @@
 import pytest
 
 from penstock.errors import ConfigError
-from penstock.pipelines.config import ConfigProblems
+from penstock.pipelines.config import ConfigProblems, load
 from penstock.pipelines.resolve import check
 
 EXAMPLES = "  examples: {component: CsvExampleGen, with: {input_base: data}}\n"
@@ -139,10 +139,15 @@ def test_a_metadata_store_on_a_server(project, metadata, shown):
         project.pipeline(EXAMPLES, top=f"pipeline: p\nroot: runs\nmetadata: {{{metadata}}}\n"), (), {}
     )
     assert str(graph.server) == str(loaded.server) == shown
-    assert graph.sqlite == ""
-    with pytest.raises(ConfigError, match="this needs a metadata store in a SQLite file") as raised:
-        _ = loaded.sqlite
-    assert raised.value.received == f"metadata in {shown}"
+    assert graph.sqlite == loaded.sqlite == ""
+    assert graph.location == loaded.location == loaded.server
+
+
+def test_a_metadata_store_behind_a_url(project):
+    loaded = load(project.pipeline(EXAMPLES, top="pipeline: p\nroot: gs://bucket/p\n"), environ={})
+    with pytest.raises(ConfigError, match="the metadata store of this pipeline is not on this machine") as raised:
+        _ = loaded.location
+    assert raised.value.received == "gs://bucket/p/metadata.sqlite"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,7 +29,6 @@ def step(name: str, *upstream: str) -> Step:
 class Dry:
     """What a dry run has found out."""
 
-    copy: Path
     prepared: dict[str, Any] = field(default_factory=dict)
 
 
@@ -45,15 +43,15 @@ def explainer(tmp_path):
             "run-1", name, {"out": ("Model", {"uri": str(tmp_path / name)})}, {"data": [data]}, x=1
         )
 
-    def make(cached: dict[str, bool], x: int = 1, copy: History = history) -> _Explainer:
+    def make(cached: dict[str, bool], x: int = 1) -> _Explainer:
         steps = {one.name: one for one in (step("data"), step("left", "data"), step("right", "data"))}
         steps["end"] = step("end", "left", "right")
         graph = Graph("p", str(tmp_path), str(history.file), tmp_path, (), steps)
         plan = {name: PlannedStep(name, one.type.name, {}, cached[name], "as planned") for name, one in steps.items()}
-        dry = Dry(copy.file)
+        dry = Dry()
         for name in steps:
             inputs = {} if name == "data" else {"data": [SimpleNamespace(id=data)]}
-            dry.prepared[name] = SimpleNamespace(input_dict=inputs, exec_properties={"x": x}, execution_id=0)
+            dry.prepared[name] = SimpleNamespace(input_dict=inputs, exec_properties={"x": x}, output_dict={})
         return _Explainer(graph, plan, dry, Reader(history.file, "p"))  # type: ignore[arg-type]
 
     make.history, make.ids = history, ids  # type: ignore[attr-defined]
@@ -98,18 +96,16 @@ def test_a_step_that_has_not_run_before(explainer):
 
 
 def test_a_cached_step_names_the_run_whose_result_it_takes(explainer):
-    history = explainer.history
-    history.step("plan", "left", {"out": explainer.ids["left"]}, {"data": [explainer.ids["data"]]}, state="CACHED")
     made = explainer(ALL)
-    made._prepared["left"].execution_id = 4
+    made._prepared["left"].output_dict["out"] = [SimpleNamespace(id=explainer.ids["left"])]
     found = made.explain("left")
     assert (found.cached, found.run, found.execution) == (True, "run-1", 2)
     assert found.reason == "the same inputs (data) and parameters as in run run-1"
 
 
-def test_before_the_first_run_there_is_no_store(explainer, tmp_path):
+def test_before_the_first_run_there_is_no_store(explainer):
     made = explainer(dict.fromkeys(ALL, False))
-    made._reader, made._copy = None, tmp_path / "none.sqlite"
+    made._reader = None
     assert made.explain("data").reason == "as planned"
 
 

@@ -42,7 +42,7 @@ def test_a_pipeline_file(project):
     digits, plain = find_models([pipeline])
     assert (digits.name, digits.base, list(digits.versions())) == ("digits", str(project.folder / "out/m"), [4])
     assert digits.config == project.folder / "out/models.config"
-    assert digits.sqlite == project.folder / "runs/metadata.sqlite"
+    assert digits.store == project.folder / "runs/metadata.sqlite"
     assert (plain.name, plain.entry, plain.versions()) == ("plain", None, {})
 
 
