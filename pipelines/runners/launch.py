@@ -173,6 +173,36 @@ def newest_result(store: Any, entry: Any) -> dict[str, list[Any]] | None:
     return None
 
 
+class Lost(NamedTuple):
+    """An earlier result that would be used if its outputs were there.
+
+    Attributes:
+        execution: The id of the execution that gave it.
+        removed: Whether its outputs are marked as deleted, as ``penstock gc`` does; else files are missing.
+    """
+
+    execution: int
+    removed: bool
+
+
+def lost_result(store: Any, entry: Any, execution_id: int) -> Lost | None:
+    """Return the newest result of a cache entry in which nothing whole was found; None where it never had any.
+
+    Args:
+        store: ML Metadata's store.
+        entry: The cache entry's context: the last of those that the launcher prepared.
+        execution_id: The execution that was prepared for it, which is not looked at.
+    """
+    earlier = [execution for execution in store.get_executions_by_context(entry.id) if execution.id != execution_id]
+    ended = [execution for execution in earlier if execution_lib.is_execution_successful(execution)]
+    if not ended:
+        return None
+    newest = max(ended, key=lambda execution: int(execution.id))
+    events = store.get_events_by_execution_ids([newest.id])
+    outputs = store.get_artifacts_by_id([event.artifact_id for event in events if event.type == event.OUTPUT])
+    return Lost(newest.id, any(output.state == metadata_store_pb2.Artifact.DELETED for output in outputs))
+
+
 def _whole(store: Any, executions: Sequence[Any]) -> dict[str, list[Any]] | None:
     """Return the outputs of an execution that ended well; None where it did not, or one of them is gone."""
     if not executions or not execution_lib.is_execution_successful(executions[0]):
