@@ -154,12 +154,20 @@ def _recorded(handle: Any, step: str, info: Any) -> Any:
     return execution
 
 
-def abandon(ir: bytes, owner: Owner, steps: Collection[str], reason: str) -> None:
-    """Close the executions of steps whose process is gone, and remove what they left half-written."""
+def abandon(ir: bytes, owner: Owner, reasons: Mapping[str, str]) -> None:
+    """Record why steps failed; what they left RUNNING is closed, and what they left half-written removed.
+
+    Args:
+        ir: The run.
+        owner: The run that started them.
+        reasons: Step → why, one line.
+    """
     from penstock.pipelines.runners import recovery
 
-    with working(owner), store_of(load(ir), owner) as handle:
-        recovery.abandon(handle.store, owner, steps, reason)
+    pipeline = load(ir)
+    run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
+    with working(owner), store_of(pipeline, owner) as handle:
+        recovery.abandon(handle.store, owner, run_id, reasons)
 
 
 def load(ir: bytes) -> Any:

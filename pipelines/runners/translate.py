@@ -9,6 +9,8 @@ from penstock.errors import EnvironmentProblem, PenstockError, UserCodeError
 from penstock.user_code import user_frames
 
 _LINES_SHOWN = 6
+_CHARACTERS_SHOWN = 2000
+_LESS_MEMORY = "close other programs, run fewer steps at once (--jobs 1), or give the step less data at a time"
 # As TensorFlow's file system and SQLite say it.
 _FULL_DISK = ("No space left on device", "database or disk is full")
 
@@ -32,6 +34,8 @@ def translate(error: BaseException) -> PenstockError:
         if frames:
             last = frames[-1]
             return UserCodeError(f"your code raised {_text(cause)}", where=f"{last.file}:{last.line}", frames=frames)
+    if any(isinstance(cause, MemoryError) for cause in chain):
+        return EnvironmentProblem("no memory is left", received=_text(chain[-1]), hint=_LESS_MEMORY)
     return PenstockError(_text(error))
 
 
@@ -56,6 +60,8 @@ def _text(error: BaseException) -> str:
         message = "\n".join(
             [*message.splitlines()[:_LINES_SHOWN], f"… {len(lines) - _LINES_SHOWN} more lines in the log"]
         )
+    if len(message) > _CHARACTERS_SHOWN:
+        message = f"{message[:_CHARACTERS_SHOWN]}… (all of it is in the log)"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

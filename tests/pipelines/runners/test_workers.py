@@ -57,6 +57,11 @@ def test_other_exceptions_come_back_as_one_line(workers, log):
         workers.run(tasks.stumble, log=log)
 
 
+def test_a_task_that_leaves_python_says_so(workers, log):
+    with pytest.raises(PenstockError, match="SystemExit: nothing to do"):
+        workers.run(tasks.leave, log=log)
+
+
 @pytest.mark.parametrize(
     ("task", "message"),
     [
