@@ -7,8 +7,9 @@ What is recorded is what TFX records.
 
 from __future__ import annotations
 
+import sys
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from tfx.orchestration.portable.launcher import Launcher, _ExecutionPreparationR
 from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.types import artifact_utils
 
-from penstock.metadata.vocabulary import NODE
+from penstock.metadata.vocabulary import END_REASON, NODE
 
 RESULT = "penstock_result"
 """The custom property of a cache entry's context that holds the id of the newest execution with that key."""
@@ -60,7 +61,13 @@ class _Inputs(NamedTuple):
 
 
 class StepLauncher(Launcher):  # type: ignore[misc]  # TFX has no types.
-    """Launches one step of one run."""
+    """Launches one step of one run.
+
+    Attributes:
+        tell: Makes of what the step raised the reason that is recorded; None records none.
+    """
+
+    tell: Callable[[BaseException], str] | None = None
 
     @property
     def looks_up(self) -> bool:
@@ -140,6 +147,17 @@ class StepLauncher(Launcher):  # type: ignore[misc]  # TFX has no types.
             with self._mlmd_connection as handle:
                 _point(handle.store, prepared.contexts[-1], prepared.execution_info.execution_id)
         return prepared
+
+    def _publish_failed_execution(self, execution_id: int, contexts: Any, executor_output: Any = None) -> None:
+        """Publish as TFX does, which calls this while it handles what was raised, and record the reason with it."""
+        raised = sys.exc_info()[1]
+        with self._mlmd_connection as handle:
+            (execution,) = handle.store.get_executions_by_id([execution_id])
+            execution.last_known_state = metadata_store_pb2.Execution.FAILED
+            if raised is not None and self.tell is not None:
+                execution.custom_properties[END_REASON].string_value = self.tell(raised)
+            execution_publish_utils.set_execution_result_if_not_empty(executor_output, execution)
+            execution_lib.put_execution(handle, execution, contexts)
 
     def _register_or_reuse_execution(
         self, metadata_handle: Any, contexts: Any, input_artifacts: Any = None, exec_properties: Any = None

@@ -210,9 +210,8 @@ class LocalRunner:
             self._running.started[name] = time.monotonic()
             log = self.logs / f"{name}.log"
             sink = _StepSink(self._observer, name)
-            self._running.tasks[name] = self.workers.start(
-                jobs.run_step, prepared.ir, name, self._owner, log=log, sink=sink
-            )
+            arguments = (prepared.ir, name, self._owner, self._loaded.document)
+            self._running.tasks[name] = self.workers.start(jobs.run_step, *arguments, log=log, sink=sink)
 
     def _collect(self, prepared: Prepared) -> None:
         Workers.wait(list(self._running.tasks.values()), _POLL_SECONDS)

@@ -27,8 +27,9 @@ from typing import Any, Literal
 
 import psutil
 
-Kind = Literal["none", "command", "worker", "all", "point"]
-"""What is killed: nothing; the command, one of its workers or all at once after some seconds; all at a point."""
+Kind = Literal["none", "command", "worker", "all", "point", "interrupt"]
+"""What is killed: nothing; the command, one of its workers or all at once after some seconds; all at a point. Or the
+command gets Ctrl-C after some seconds."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def attempt(order: Order) -> Outcome:
         os._exit(0)
     os.close(answer_in)
     killed = False
-    if order.kind in ("command", "worker", "all"):
+    if order.kind in ("command", "worker", "all", "interrupt"):
         killed = _kill(child, order, began)
     with os.fdopen(answer, "rb") as pipe:
         text = _all_of(pipe, child)
@@ -194,7 +195,7 @@ def _kill(child: int, order: Order, began: float) -> bool:
             return False
         time.sleep(0.002)
     family = _family(child)
-    if order.kind == "command":
+    if order.kind in ("command", "interrupt"):
         chosen = [child]
     elif order.kind == "worker":
         chosen = [random.choice(family)] if family else []
@@ -202,7 +203,7 @@ def _kill(child: int, order: Order, began: float) -> bool:
         chosen = [child, *family]
     for pid in chosen:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGINT if order.kind == "interrupt" else signal.SIGKILL)
         except ProcessLookupError:
             continue
     return bool(chosen)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from penstock.metadata.vocabulary import NODE
+from penstock.metadata.vocabulary import END_REASON, NODE
 from penstock.serving.manifest import verify
 from penstock.serving.versions import versions
 from tests.pipelines.runners.killing import Kind, Order, Outcome, Runs
@@ -159,6 +159,7 @@ class Killed:
         if running:
             yield f"not closed: {running}"
         yield from (f"orphan: {path}" for path in self.orphans())
+        yield from (f"failed without a reason: {step}" for step in self.unexplained())
         if self.made() != self.undisturbed:
             yield f"other artifacts: {_difference(self.undisturbed, self.made())}"
 
@@ -190,6 +191,11 @@ class Killed:
             )
             for execution in store.get_executions()
         ]
+
+    def unexplained(self) -> list[str]:
+        """Return the steps of executions that failed without a reason."""
+        failed = (one for one in self._store().get_executions() if one.last_known_state == one.FAILED)
+        return [one.custom_properties[NODE].string_value for one in failed if END_REASON not in one.custom_properties]
 
     def _rounds(self, store: Any) -> dict[int, str]:
         """Return execution → the round that it belongs to, followed from the data down."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from penstock.errors import ConfigError, PenstockError
 from penstock.pipelines.runners.disks import FULL_BYTES, with_full_disk
 
-Usage = namedtuple("Usage", "total used free")
 ERROR = PenstockError("InternalError: cannot commit - no transaction is active")
 
 
@@ -19,7 +18,11 @@ ERROR = PenstockError("InternalError: cannot commit - no transaction is active")
 def free(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Folder's name → bytes that are free there; much where none is given."""
     left: dict[str, int] = {}
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(1, 1, left.get(Path(folder).name, 1 << 40)))
+
+    def usage(folder: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=left.get(folder.name, 1 << 40))
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
     return left
 
 
