@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 
 from penstock.errors import EnvironmentProblem, PenstockError, UserCodeError
@@ -10,6 +11,8 @@ from penstock.user_code import user_frames
 
 _LINES_SHOWN = 6
 _CHARACTERS_SHOWN = 2000
+# ML Metadata puts the whole message that it writes before what SQLite says, and the query behind it.
+_QUERY = re.compile(r"Error when executing query: (.+?)\s+query:", re.DOTALL)
 _LESS_MEMORY = "close other programs, run fewer steps at once (--jobs 1), or give the step less data at a time"
 # As TensorFlow's file system and SQLite say it.
 _FULL_DISK = ("No space left on device", "database or disk is full")
@@ -26,8 +29,7 @@ def translate(error: BaseException) -> PenstockError:
             return cause
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             return _environment(cause.strerror or str(cause), cause.filename)
-    text = _text(chain[-1])
-    if any(phrase in text for phrase in _FULL_DISK):
+    if any(phrase in str(cause) for phrase in _FULL_DISK for cause in chain):
         return _environment("No space left on device", None)
     for cause in chain:
         frames = user_frames(cause)
@@ -52,6 +54,9 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _text(error: BaseException) -> str:
     """Return ``Type: message``. Beam's local runner packs a whole traceback into the message: its last line counts."""
     message = str(error).strip()
+    query = _QUERY.search(message)
+    if query:
+        return f"{type(error).__name__}: {query[1]}"
     lines = [line for line in message.splitlines() if line.strip()]
     if "Traceback (most recent call last)" in message and lines:
         return lines[-1].strip()

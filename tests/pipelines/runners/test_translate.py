@@ -50,7 +50,14 @@ def test_a_full_disk_as_tensorflow_tells_it():
 
 
 def test_a_full_disk_as_sqlite_tells_it():
-    assert translate(RuntimeError("Internal: mlmd: database or disk is full")).what == "No space left on device"
+    node = 'Cannot create node for type_id: 10 custom_properties { key: "config" ' * 99
+    text = f"{node}Error when executing query: database or disk is full query: INSERT INTO `Context`"
+    assert translate(RuntimeError(text)).what == "No space left on device"
+
+
+def test_of_a_failed_query_what_the_database_says_is_told():
+    text = "Cannot create node { }Error when executing query: cannot commit - no transaction is active query:  COMMIT;"
+    assert translate(RuntimeError(text)).what == "RuntimeError: cannot commit - no transaction is active"
 
 
 def test_no_memory_outside_of_user_code():
