@@ -21,7 +21,7 @@ from portalocker import LockFlags
 from penstock.errors import EnvironmentProblem
 from penstock.pipelines.runners.owner import Owner
 
-_LOCK = ".penstock.lock"
+LOCK = ".penstock.lock"
 _WORKERS = ".penstock.workers"
 _IDENTITY = re.compile(r"[0-9a-f]{32}\n")
 _LINGER_SECONDS = 10.0
@@ -42,7 +42,7 @@ def hold(root: Path, *, wait: bool) -> Iterator[str]:
     Raises:
         EnvironmentProblem: Another run holds the root, or it cannot be written.
     """
-    path = root / _LOCK
+    path = root / LOCK
     if root.exists() and not root.is_dir():
         raise EnvironmentProblem("the root is a file, not a folder", where=str(root), hint="name another root:")
     with _explained(root):

@@ -27,6 +27,8 @@ from typing import Any, Literal
 
 import psutil
 
+from penstock.pipelines.runners.lock import LOCK
+
 Kind = Literal["none", "command", "worker", "all", "point", "interrupt"]
 """What is killed: nothing; the command, one of its workers or all at once after some seconds; all at a point. Or the
 command gets Ctrl-C after some seconds."""
@@ -120,6 +122,19 @@ class _Deaf:
         return lambda *_: None
 
 
+def _without_lock() -> None:
+    """Let go of the root's lock in a worker; real ones come from the fork server, which never had it.
+
+    Else a worker that outlives its command by a moment would keep the next run out.
+    """
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            if descriptor.readlink().name == LOCK:
+                os.dup2(os.open(os.devnull, os.O_RDONLY), int(descriptor.name))
+        except FileNotFoundError:
+            continue  # That of the folder itself.
+
+
 def _command(order: Order, points: _Points, answer: int) -> None:
     """Be ``penstock run``, in a process of its own."""
     from penstock.components.pusher import push as pushing
@@ -136,6 +151,7 @@ def _command(order: Order, points: _Points, answer: int) -> None:
             self._context = multiprocessing.get_context("fork")  # type: ignore[assignment]
 
     os.setsid()
+    os.register_at_fork(after_in_child=_without_lock)
     vars(local)["Workers"] = Forked
     vars(pushing)["pass_gate"] = lambda model, timeout: GateReport(0)
     points.arm()
