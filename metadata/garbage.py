@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from penstock.metadata.lineage import PUSHED_MODEL
-from penstock.metadata.records import Artifact, Origin
+from penstock.metadata.records import Artifact, Origin, artifact_record
 from penstock.metadata.scan import Scan
-from penstock.metadata.tables import Row, Tables, read_tables
 
 Labels = Mapping[str, Mapping[str, str]]
 """Model → label → version, as text."""
@@ -60,7 +60,6 @@ class _History:
     runs: dict[str, set[int]] = field(default_factory=dict)
     ended_well: dict[str, bool] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)
-    used_elsewhere: frozenset[int] = frozenset()
 
 
 def judge(scan: Scan, keep_runs: int, labels: Labels, is_there: Callable[[str], bool]) -> list[Judged]:
@@ -77,7 +76,7 @@ def judge(scan: Scan, keep_runs: int, labels: Labels, is_there: Callable[[str], 
         labels: Where labels point.
         is_there: Whether something is at the place that a version was pushed to; True where nobody can tell.
     """
-    history = _history(read_tables(scan.sqlite, scan.pipeline))
+    history = _read(scan)
     reasons = _Reasons(history)
     for run in _newest_runs(history, keep_runs):
         reasons.keep_artifacts(history.runs[run], f"run {run}")
@@ -89,7 +88,7 @@ def judge(scan: Scan, keep_runs: int, labels: Labels, is_there: Callable[[str], 
                 reasons.keep_artifacts([artifact.id], why)
     for work, why in (*_newest_blessed(history.works.values()), *_newest(history.works.values())):
         reasons.keep(work.id, why)
-    reasons.keep_artifacts(history.used_elsewhere, "another pipeline used it")
+    _keep_used_elsewhere(scan, history, reasons)
     return [_judged(work, reasons.found.get(work.id)) for work in history.works.values()]
 
 
@@ -123,38 +122,50 @@ class _Reasons:
             waiting += [self._history.makers[one] for one in inputs if one in self._history.makers]
 
 
-def _history(tables: Tables) -> _History:
+def _read(scan: Scan) -> _History:
     from ml_metadata.proto import metadata_store_pb2 as pb
 
-    history = _History(used_elsewhere=tables.used_elsewhere)
-    makers: list[Row] = []
-    for row in tables.executions:
-        touched = row.inputs.union(*row.outputs.values())
-        history.runs.setdefault(row.origin.run, set()).update(touched)
-        well = row.state in (pb.Execution.COMPLETE, pb.Execution.CACHED)
-        history.ended_well[row.origin.run] = history.ended_well.get(row.origin.run, True) and well
-        if row.state in (pb.Execution.RUNNING, pb.Execution.NEW):
-            history.held |= touched
-        elif row.state != pb.Execution.CACHED and row.outputs:
-            makers.append(row)
-            for key in (key for ids in row.outputs.values() for key in ids):
-                history.makers.setdefault(key, row.id)
+    history = _History()
+    raw: dict[int, tuple[Any, Origin, frozenset[int], dict[str, list[int]]]] = {}
+    for page in scan.pages():
+        for execution in page.executions:
+            origin = page.origin(execution.id)
+            inputs, outputs = _links(page.events[execution.id])
+            touched = inputs.union(*outputs.values())
+            history.runs.setdefault(origin.run, set()).update(touched)
+            well = execution.last_known_state in (pb.Execution.COMPLETE, pb.Execution.CACHED)
+            history.ended_well[origin.run] = history.ended_well.get(origin.run, True) and well
+            if execution.last_known_state in (pb.Execution.RUNNING, pb.Execution.NEW):
+                history.held |= touched
+            elif execution.last_known_state != pb.Execution.CACHED and outputs:
+                raw[execution.id] = (execution, origin, inputs, outputs)
+                for key in (key for ids in outputs.values() for key in ids):
+                    history.makers.setdefault(key, execution.id)
     history.runs.pop("", None)
-    history.works = {row.id: _work(row, history.makers, tables) for row in makers}
+    artifacts = {one.id: one for one in scan.artifacts(history.makers)}
+    for key, (execution, origin, inputs, outputs) in raw.items():
+        made = {name: [artifacts[one] for one in ids if history.makers[one] == key] for name, ids in outputs.items()}
+        states = {one.state for found in made.values() for one in found}
+        history.works[key] = Work(
+            id=key,
+            origin=origin,
+            ended=execution.last_update_time_since_epoch,
+            inputs=inputs,
+            outputs={name: tuple(map(artifact_record, found)) for name, found in made.items() if found},
+            deleted=states == {pb.Artifact.DELETED},
+        )
     return history
 
 
-def _work(row: Row, makers: Mapping[int, int], tables: Tables) -> Work:
-    made = {name: [one for one in ids if makers[one] == row.id] for name, ids in row.outputs.items()}
-    ids = {one for found in made.values() for one in found}
-    return Work(
-        id=row.id,
-        origin=row.origin,
-        ended=row.updated,
-        inputs=frozenset(row.inputs),
-        outputs={name: tuple(tables.artifacts[one] for one in ids) for name, ids in made.items() if ids},
-        deleted=bool(ids) and ids <= tables.deleted,
-    )
+def _links(events: Sequence[Any]) -> tuple[frozenset[int], dict[str, list[int]]]:
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    inputs = frozenset(event.artifact_id for event in events if event.type == pb.Event.INPUT)
+    outputs: dict[str, list[int]] = {}
+    for event in events:
+        if event.type == pb.Event.OUTPUT:
+            outputs.setdefault(event.path.steps[0].key, []).append(event.artifact_id)
+    return inputs, outputs
 
 
 def _newest_runs(history: _History, keep: int) -> list[str]:
@@ -190,3 +201,10 @@ def _newest_blessed(works: Collection[Work]) -> Iterator[tuple[Work, str]]:
 def _newest(works: Collection[Work]) -> Iterator[tuple[Work, str]]:
     newest = {work.origin.step: work for work in works if not work.deleted}
     yield from ((work, f"the newest of {step}") for step, work in newest.items())
+
+
+def _keep_used_elsewhere(scan: Scan, history: _History, reasons: _Reasons) -> None:
+    if scan.pipelines() == [scan.pipeline]:
+        return
+    doubtful = [one.id for key, work in history.works.items() if key not in reasons.found for one in work.all_outputs()]
+    reasons.keep_artifacts(scan.used_elsewhere(doubtful), "another pipeline used it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 Value = int | float | str | bool
 _SCALARS = ("int_value", "double_value", "string_value", "bool_value")
@@ -33,13 +33,6 @@ class Origin:
     pipeline: str = ""
     run: str = ""
     step: str = ""
-
-    @classmethod
-    def of(cls, contexts: Mapping[str, str]) -> Self:
-        """Return where an execution with these contexts, name by type, belongs."""
-        pipeline = contexts.get("pipeline", "")
-        # TFX names the node's context after pipeline and step.
-        return cls(pipeline, contexts.get("pipeline_run", ""), contexts.get("node", "").removeprefix(f"{pipeline}."))
 
 
 @dataclass(frozen=True)
