@@ -26,7 +26,7 @@ def with_full_disk(error: PenstockError, places: Mapping[str, Path]) -> Penstock
             return EnvironmentProblem(
                 f"no space is left on the disk of {name}",
                 where=str(folder),
-                received=error.what,
+                received=f"{error.what}: {error.received}" if error.received else error.what,
                 hint="free some space and run again: finished steps are kept",
             )
     return error

@@ -44,6 +44,12 @@ def test_the_full_one_is_named_with_what_it_broke(places, free, folder, name):
     )
 
 
+def test_what_it_broke_is_told_in_full(places, free):
+    free["root"] = 0
+    told = with_full_disk(PenstockError("the log cannot be written", received="ValueError: no such column"), places)
+    assert told.received == "the log cannot be written: ValueError: no such column"
+
+
 def test_with_space_the_error_stays(places, free):
     free["root"] = FULL_BYTES
     assert with_full_disk(ERROR, places) is ERROR
