@@ -41,7 +41,8 @@ def close_stale(store: Any, owner: Owner, reason: str) -> list[int]:
 def abandon(store: Any, owner: Owner, run_id: str, reasons: Mapping[str, str]) -> list[int]:
     """Record why steps that this run itself started failed; none of their processes runs any more.
 
-    What they left RUNNING is closed, as by :func:`close_stale`; what is FAILED already gets its reason.
+    What they left RUNNING is closed, as by :func:`close_stale`; what is FAILED already gets its reason, and the working
+    folder goes that TFX leaves with it.
 
     Args:
         store: ML Metadata's store.
@@ -93,7 +94,7 @@ def _signature(execution: Any) -> tuple[str, Owner | None]:
 def _end(store: Any, execution: Any, reason: str) -> None:
     step, owner = _signature(execution)
     said = execution.custom_properties
-    if owner is not None and execution.last_known_state == execution.RUNNING:
+    if owner is not None:
         working = said[WORKING_FOLDER].string_value if WORKING_FOLDER in said else ""
         _remove_outputs(Path(owner.root) / step, execution.id, working)
     execution.last_known_state = execution.FAILED

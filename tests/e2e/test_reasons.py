@@ -29,6 +29,7 @@ class Failing:
     def __init__(self, folder: Path, forks: Runs) -> None:
         self.sqlite = folder / "runs/metadata.sqlite"
         self.outputs = folder / "runs/fail/model"
+        self.working = folder / "runs/fail/.system/stateful_working_dir"
         self._forks = forks
         (folder / "pyproject.toml").touch()
         self._file = folder / "failing.yaml"
@@ -78,6 +79,7 @@ def test_the_reason_is_what_the_terminal_shows(failing, how, reason):
     told = " ".join((outcome.error or "").replace(TOKEN, "(from the environment variable FAILING_TOKEN)").split())
     assert told.startswith(step.reason)
     assert list(failing.outputs.iterdir()) == []
+    assert list(failing.working.iterdir()) == []
 
 
 def test_a_run_that_was_interrupted(failing):

@@ -204,6 +204,7 @@ def _lost(launched: Launched, step: str) -> tuple[int, bool] | None:
 
     ir = launched.ir()
     with store_of(ir, Owner.here(launched.graph.name, launched.graph.root, "lock")) as handle:
+        launcher(ir, "rows", handle).from_cache()
         prepared = launcher(ir, step, handle)._prepare_execution()
         return lost_result(handle.store, prepared.contexts[-1], prepared.execution_info.execution_id)
 

@@ -60,9 +60,9 @@ def start(store: MetadataStore) -> Start:
         (made,) = store.put_executions([running])
         store.put_attributions_and_associations([], [pb.Association(execution_id=made, context_id=context)])
         root = Path(owner.root if owner else "/nowhere")
-        if owner is not None and root.is_dir() and state == pb.Execution.RUNNING:
+        if owner is not None and root.is_dir():
             for folder in _left(root / step, made):
-                folder.mkdir(parents=True)
+                folder.mkdir(parents=True, exist_ok=True)
                 (folder / "half").write_text("half")
         return int(made)
 
@@ -147,12 +147,11 @@ def test_a_run_abandons_only_its_own_steps(store, start, me, killed):
 
 def test_what_a_step_recorded_as_failed_gets_its_reason_and_what_ended_well_none(store, start, me):
     failed, ended = start(me, state=pb.Execution.FAILED), start(me, state=pb.Execution.COMPLETE)
-    whole = Path(me.root, "trainer/model", str(ended))
-    whole.mkdir(parents=True)
     assert abandon(store, me, "run", {"trainer": "ValueError: no such column"}) == [failed]
     assert _state(store, failed) == ("FAILED", "ValueError: no such column")
     assert _state(store, ended) == ("COMPLETE", "")
-    assert whole.is_dir()
+    assert Path(me.root, "trainer/model", str(ended)).is_dir()
+    assert [folder for folder in _left(Path(me.root, "trainer"), failed) if folder.exists()] == []
 
 
 def test_a_run_that_recorded_nothing_has_nothing_to_abandon(store, me):

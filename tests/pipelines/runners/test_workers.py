@@ -84,7 +84,7 @@ FULL = Path("/dev/full")
 @pytest.mark.parametrize(
     ("task", "received"),
     [
-        (tasks.stumble, "ValueError: no such column"),
+        (tasks.stumble, "your code raised ValueError: no such column"),
         (tasks.refuse, "split 'eval' is empty"),
         (tasks.chatter, "No space left on device"),
     ],
