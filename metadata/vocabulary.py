@@ -83,7 +83,11 @@ PROPERTIES: tuple[Property, ...] = (
         (USER_CODE, "text", "digest of the project's modules behind the step; part of its cache key"),
         (METRICS, "JSON", "Evaluators: slice → metric → value"),
         (REASON, "text", "Evaluators: why the model was blessed, or not"),
-        (END_REASON, "text", "why an execution that nobody finished was closed as FAILED"),
+        (
+            END_REASON,
+            "text",
+            "why it FAILED: what the terminal showed, or why a later run closed it",
+        ),
         (NODE, "text", "its step, as `pipeline.step`"),
         (OWNER, "JSON", "who started it: pipeline, root, the root's lock, machine, process"),
     ),

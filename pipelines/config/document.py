@@ -98,6 +98,12 @@ class Document:
             owner[path[-1]] = _from(names)
         return data
 
+    def without_secrets(self, text: str) -> str:
+        """Return a text with every value that comes from the environment replaced; each line of a long one too."""
+        secrets = dict(self._secrets(()))
+        lines = {line: note for value, note in secrets.items() for line in value.splitlines() if len(line) > _SHORT}
+        return _hidden(text, sorted((lines | secrets).items(), key=lambda secret: -len(secret[0]))) or ""
+
     def problem(
         self,
         path: DocumentPath,

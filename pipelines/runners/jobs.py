@@ -11,12 +11,14 @@ from typing import Any, Literal
 
 from penstock.errors import ArtifactError, ConfigError
 from penstock.metadata.server import Server
-from penstock.pipelines.config import Loaded
+from penstock.pipelines.config import Document, Loaded
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.resolve import resolve
 from penstock.pipelines.runners.facts import record_evaluation, record_run
 from penstock.pipelines.runners.lock import working
 from penstock.pipelines.runners.owner import Owner
+from penstock.pipelines.runners.reasons import reason_of
+from penstock.pipelines.runners.translate import translate
 from penstock.recording import recording
 
 State = Literal["ran", "cached", "failed", "not run", "reused", "interrupted"]
@@ -111,8 +113,14 @@ def _without_running(ir: Any, step: str, handle: Any) -> Ended | None:
     return Ended("cached", time.monotonic() - started) if launches.from_cache() is not None else None
 
 
-def run_step(ir: bytes, step: str, owner: Owner) -> Ended:
+def run_step(ir: bytes, step: str, owner: Owner, document: Document) -> Ended:
     """Run one step through TFX's launcher.
+
+    Args:
+        ir: The run.
+        step: The step.
+        owner: The run, as it signs.
+        document: The config; its values from the environment stay out of the reason of a failure.
 
     Raises:
         Exception: Whatever the step raised.
@@ -125,6 +133,7 @@ def run_step(ir: bytes, step: str, owner: Owner) -> Ended:
     with working(owner):
         with recording():
             launches = launcher(pipeline, step, handle)
+            launches.tell = lambda raised: reason_of(translate(raised), step, document)
             execution = _recorded(handle, step, launches.launch())
         cached = execution.last_known_state == metadata_store_pb2.Execution.CACHED
         return Ended("cached" if cached and not launches.looks_up else "ran", time.monotonic() - started)
@@ -154,12 +163,20 @@ def _recorded(handle: Any, step: str, info: Any) -> Any:
     return execution
 
 
-def abandon(ir: bytes, owner: Owner, steps: Collection[str], reason: str) -> None:
-    """Close the executions of steps whose process is gone, and remove what they left half-written."""
+def abandon(ir: bytes, owner: Owner, reasons: Mapping[str, str]) -> None:
+    """Record why steps failed; what they left RUNNING is closed, and what they left half-written removed.
+
+    Args:
+        ir: The run.
+        owner: The run that started them.
+        reasons: Step → why, one line.
+    """
     from penstock.pipelines.runners import recovery
 
-    with working(owner), store_of(load(ir), owner) as handle:
-        recovery.abandon(handle.store, owner, steps, reason)
+    pipeline = load(ir)
+    run_id = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
+    with working(owner), store_of(pipeline, owner) as handle:
+        recovery.abandon(handle.store, owner, run_id, reasons)
 
 
 def load(ir: bytes) -> Any:

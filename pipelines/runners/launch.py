@@ -7,8 +7,9 @@ What is recorded is what TFX records.
 
 from __future__ import annotations
 
+import sys
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from tfx.orchestration.portable.launcher import Launcher, _ExecutionPreparationR
 from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.types import artifact_utils
 
-from penstock.metadata.vocabulary import NODE
+from penstock.metadata.vocabulary import END_REASON, NODE
 
 RESULT = "penstock_result"
 """The custom property of a cache entry's context that holds the id of the newest execution with that key."""
@@ -60,7 +61,13 @@ class _Inputs(NamedTuple):
 
 
 class StepLauncher(Launcher):  # type: ignore[misc]  # TFX has no types.
-    """Launches one step of one run."""
+    """Launches one step of one run.
+
+    Attributes:
+        tell: Makes of what the step raised the reason that is recorded; None records none.
+    """
+
+    tell: Callable[[BaseException], str] | None = None
 
     @property
     def looks_up(self) -> bool:
@@ -141,6 +148,17 @@ class StepLauncher(Launcher):  # type: ignore[misc]  # TFX has no types.
                 _point(handle.store, prepared.contexts[-1], prepared.execution_info.execution_id)
         return prepared
 
+    def _publish_failed_execution(self, execution_id: int, contexts: Any, executor_output: Any = None) -> None:
+        """Publish as TFX does, which calls this while it handles what was raised, and record the reason with it."""
+        raised = sys.exc_info()[1]
+        with self._mlmd_connection as handle:
+            (execution,) = handle.store.get_executions_by_id([execution_id])
+            execution.last_known_state = metadata_store_pb2.Execution.FAILED
+            if raised is not None and self.tell is not None:
+                execution.custom_properties[END_REASON].string_value = self.tell(raised)
+            execution_publish_utils.set_execution_result_if_not_empty(executor_output, execution)
+            execution_lib.put_execution(handle, execution, contexts)
+
     def _register_or_reuse_execution(
         self, metadata_handle: Any, contexts: Any, input_artifacts: Any = None, exec_properties: Any = None
     ) -> Any:
@@ -171,6 +189,36 @@ def newest_result(store: Any, entry: Any) -> dict[str, list[Any]] | None:
             _point(store, entry, execution.id)
             return outputs
     return None
+
+
+class Lost(NamedTuple):
+    """An earlier result that would be used if its outputs were there.
+
+    Attributes:
+        execution: The id of the execution that gave it.
+        removed: Whether its outputs are marked as deleted, as ``penstock gc`` does; else files are missing.
+    """
+
+    execution: int
+    removed: bool
+
+
+def lost_result(store: Any, entry: Any, execution_id: int) -> Lost | None:
+    """Return the newest result of a cache entry in which nothing whole was found; None where it never had any.
+
+    Args:
+        store: ML Metadata's store.
+        entry: The cache entry's context: the last of those that the launcher prepared.
+        execution_id: The execution that was prepared for it, which is not looked at.
+    """
+    earlier = [execution for execution in store.get_executions_by_context(entry.id) if execution.id != execution_id]
+    ended = [execution for execution in earlier if execution_lib.is_execution_successful(execution)]
+    if not ended:
+        return None
+    newest = max(ended, key=lambda execution: int(execution.id))
+    events = store.get_events_by_execution_ids([newest.id])
+    outputs = store.get_artifacts_by_id([event.artifact_id for event in events if event.type == event.OUTPUT])
+    return Lost(newest.id, any(output.state == metadata_store_pb2.Artifact.DELETED for output in outputs))
 
 
 def _whole(store: Any, executions: Sequence[Any]) -> dict[str, list[Any]] | None:

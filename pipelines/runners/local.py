@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -12,22 +11,24 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from penstock.errors import ConfigError, EnvironmentProblem, PenstockError
+from penstock.errors import EnvironmentProblem, PenstockError
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.engines.start import Demand, Engine
 from penstock.pipelines.engines.start import started as engine_started
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.runners import jobs
+from penstock.pipelines.runners.disks import with_full_disk
 from penstock.pipelines.runners.jobs import Ended, Prepared, Selection, State
 from penstock.pipelines.runners.lock import hold
 from penstock.pipelines.runners.owner import Owner
+from penstock.pipelines.runners.reasons import reason_of
 from penstock.pipelines.runners.workers import Task, Workers
 
 # benchmarks/parallel_steps.py: what two at a time save on two cores. More than the cores would only share them.
 PARALLEL_STEPS = 2
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 10.0
-_FULL_BYTES = 1 << 20
+_IMPORTS = "imports.log"
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class LocalRunner:
             self._owner = Owner.here(self._loaded.config.pipeline, self._loaded.root, lock)
             self._make_logs()
             self._observer.preparing(self.run_id, self.logs)
-            self.workers = Workers(self._loaded.document.project, self.logs / "imports.log")
+            self.workers = Workers(self._loaded.document.project, self.logs / _IMPORTS)
             log = self.logs / "prepare.log"
             arguments = (self._loaded, self._selection, self.run_id, self.logs / "pipeline.pbtxt", self._owner)
             try:
@@ -180,6 +181,7 @@ class LocalRunner:
     def _make_logs(self) -> None:
         try:
             self.logs.mkdir(parents=True)
+            (self.logs / _IMPORTS).touch()
         except OSError as error:
             raise EnvironmentProblem(
                 f"the logs cannot be written: {error.strerror or error}", where=str(self.logs)
@@ -208,9 +210,8 @@ class LocalRunner:
             self._running.started[name] = time.monotonic()
             log = self.logs / f"{name}.log"
             sink = _StepSink(self._observer, name)
-            self._running.tasks[name] = self.workers.start(
-                jobs.run_step, prepared.ir, name, self._owner, log=log, sink=sink
-            )
+            arguments = (prepared.ir, name, self._owner, self._loaded.document)
+            self._running.tasks[name] = self.workers.start(jobs.run_step, *arguments, log=log, sink=sink)
 
     def _collect(self, prepared: Prepared) -> None:
         Workers.wait(list(self._running.tasks.values()), _POLL_SECONDS)
@@ -226,8 +227,7 @@ class LocalRunner:
         except PenstockError as error:
             seconds = time.monotonic() - self._running.started[name]
             run = StepRun(name, component, "failed", seconds, task.log, self._with_cause(error))
-            if task.process.exitcode != 0:
-                self._abandon(prepared, [name], f"its process ended with exit code {task.process.exitcode}")
+            self._record_failures(prepared, run)
         del self._running.tasks[name]
         self._end(run)
         if run.state == "failed":
@@ -239,15 +239,10 @@ class LocalRunner:
             self._engine.require_running()
         except EnvironmentProblem as gone:
             return gone
-        full = shutil.disk_usage(self._loaded.root).free < _FULL_BYTES
-        if not full or isinstance(error, ConfigError):
-            return error
-        return EnvironmentProblem(
-            "no space is left on the disk of the root",
-            where=self._loaded.root,
-            received=error.what,
-            hint="free some space and run again: finished steps are kept",
-        )
+        places = {"the root": Path(self._loaded.root), "the logs": self.logs}
+        if self._loaded.server is None:
+            places["the metadata store"] = Path(self._loaded.sqlite).parent
+        return with_full_disk(error, places)
 
     def _stop_dependents(self, graph: Graph, failed: str) -> None:
         stopped = graph.downstream(frozenset([failed])) - self._finished.keys()
@@ -256,18 +251,30 @@ class LocalRunner:
 
     def _interrupt(self, prepared: Prepared) -> None:
         """End what runs, and record it as ended."""
-        running = dict(self._running.tasks)
-        for name, task in running.items():
+        ended = []
+        for name, task in self._running.tasks.items():
             task.stop(_GRACE_SECONDS)
             seconds = time.monotonic() - self._running.started[name]
-            self._end(StepRun(name, prepared.graph.steps[name].type.name, "interrupted", seconds, task.log))
-        if running:
-            self._abandon(prepared, list(running), "interrupted")
+            ended.append(StepRun(name, prepared.graph.steps[name].type.name, "interrupted", seconds, task.log))
+            self._end(ended[-1])
+        if ended:
+            self._record_failures(prepared, *ended)
         for name in (name for name in prepared.graph.steps if name not in self._finished):
             self._end(StepRun(name, prepared.graph.steps[name].type.name, "not run", reason="interrupted"))
 
-    def _abandon(self, prepared: Prepared, steps: list[str], reason: str) -> None:
-        self.workers.run(jobs.abandon, prepared.ir, self._owner, steps, reason, log=self.logs / "prepare.log")
+    def _record_failures(self, prepared: Prepared, *ended: StepRun) -> None:
+        """Record why steps did not end well. What failed them may prevent that too; the next run closes them then."""
+        document = self._loaded.document
+        told = {
+            run.name: reason_of(run.error, run.name, document) if run.error else "the run was interrupted"
+            for run in ended
+        }
+        try:
+            self.workers.run(jobs.abandon, prepared.ir, self._owner, told, log=self.logs / "prepare.log")
+        except PenstockError as error:
+            for name in told:
+                text = f"its end is not in ML Metadata, the next run records it: {self._with_cause(error).what}"
+                self._observer.step_note(name, text)
 
     def _end(self, run: StepRun) -> None:
         self._finished[run.name] = run

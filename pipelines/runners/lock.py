@@ -14,14 +14,16 @@ from contextlib import contextmanager
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 import portalocker
 from portalocker import LockFlags
 
 from penstock.errors import EnvironmentProblem
 from penstock.pipelines.runners.owner import Owner
+from penstock.processes import started
 
-_LOCK = ".penstock.lock"
+LOCK = ".penstock.lock"
 _WORKERS = ".penstock.workers"
 _IDENTITY = re.compile(r"[0-9a-f]{32}\n")
 _LINGER_SECONDS = 10.0
@@ -42,7 +44,7 @@ def hold(root: Path, *, wait: bool) -> Iterator[str]:
     Raises:
         EnvironmentProblem: Another run holds the root, or it cannot be written.
     """
-    path = root / _LOCK
+    path = root / LOCK
     if root.exists() and not root.is_dir():
         raise EnvironmentProblem("the root is a file, not a folder", where=str(root), hint="name another root:")
     with _explained(root):
@@ -50,7 +52,7 @@ def hold(root: Path, *, wait: bool) -> Iterator[str]:
         file = path.open("a+", encoding="utf-8")
     with file:
         try:
-            portalocker.lock(file, LockFlags.EXCLUSIVE if wait else LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
+            _take(file, path, wait=wait)
         except portalocker.LockException as error:
             raise EnvironmentProblem(
                 f"another run uses this root{_holder(path)}",
@@ -86,6 +88,25 @@ def working(owner: Owner) -> Iterator[None]:
         if not owner.alive():
             raise EnvironmentProblem("the run that started this step is over", where=owner.root)
         yield
+
+
+def _take(file: TextIOWrapper, path: Path, *, wait: bool) -> None:
+    """Lock the file; where who holds it has ended, wait a moment for processes of it that have not.
+
+    Raises:
+        portalocker.LockException: Another run holds it.
+    """
+    deadline = time.monotonic() + _LINGER_SECONDS
+    while True:
+        try:
+            portalocker.lock(file, LockFlags.EXCLUSIVE if wait else LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
+        except portalocker.LockException:
+            holder = _written(path).get("pid")
+            if not isinstance(holder, int) or started(holder) is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
 
 
 def _sign(file: TextIOWrapper) -> str:
@@ -134,9 +155,17 @@ def _explained(root: Path) -> Iterator[None]:
 
 
 def _holder(file: Path) -> str:
+    holder = _written(file)
+    if not holder:
+        return ""
+    since = datetime.fromtimestamp(holder["since"]).astimezone()
+    return f" (process {holder['pid']}, since {since:%H:%M:%S})"
+
+
+def _written(file: Path) -> dict[str, Any]:
+    """Return what the holder of a lock says of itself; nothing where it has not written it yet."""
     try:
         holder = json.loads(file.read_text(encoding="utf-8").partition("\n")[2])
-        since = datetime.fromtimestamp(holder["since"]).astimezone()
-        return f" (process {holder['pid']}, since {since:%H:%M:%S})"
-    except (OSError, ValueError, KeyError):
-        return ""  # It holds the lock but has not written who it is yet.
+    except (OSError, ValueError):
+        return {}
+    return holder if isinstance(holder, dict) and {"pid", "since"} <= holder.keys() else {}

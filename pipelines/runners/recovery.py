@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from penstock.metadata.vocabulary import NODE, OWNER
+from penstock.metadata.vocabulary import END_REASON, NODE, OWNER
 from penstock.pipelines.runners.owner import Owner
 
 _LOG = logging.getLogger(__name__)
-REASON = "penstock_reason"
 WORKING_FOLDER = "__stateful_working_dir_index__"
 """TFX's name of the execution property that names the folder of :data:`_WORKING` that the execution uses."""
 _SYSTEM = ".system"
@@ -36,12 +35,34 @@ def close_stale(store: Any, owner: Owner, reason: str) -> list[int]:
     Returns:
         The ids of the closed executions.
     """
-    return _close(store, lambda other, _: _is_over(other, owner), reason)
+    return _close(store, lambda other: _is_over(other, owner), reason)
 
 
-def abandon(store: Any, owner: Owner, steps: Collection[str], reason: str) -> list[int]:
-    """Do the same with what this run itself started for ``steps``, whose processes are gone."""
-    return _close(store, lambda other, step: other == owner and step in steps, reason)
+def abandon(store: Any, owner: Owner, run_id: str, reasons: Mapping[str, str]) -> list[int]:
+    """Record why steps that this run itself started failed; none of their processes runs any more.
+
+    What they left RUNNING is closed, as by :func:`close_stale`; what is FAILED already gets its reason, and the working
+    folder goes that TFX leaves with it.
+
+    Args:
+        store: ML Metadata's store.
+        owner: This run.
+        run_id: Its name in ML Metadata.
+        reasons: Step → why it failed.
+
+    Returns:
+        The ids of these executions.
+    """
+    run = store.get_context_by_type_and_name("pipeline_run", run_id)
+    found = store.get_executions_by_context(run.id) if run is not None else []
+    told = []
+    for execution in found:
+        step, other = _signature(execution)
+        state = execution.last_known_state
+        if other == owner and step in reasons and state in (execution.RUNNING, execution.FAILED):
+            _end(store, execution, reasons[step])
+            told.append(execution.id)
+    return told
 
 
 def _is_over(other: Owner, owner: Owner) -> bool:
@@ -51,23 +72,35 @@ def _is_over(other: Owner, owner: Owner) -> bool:
     return not alive and (alive is False or other.lock == owner.lock)
 
 
-def _close(store: Any, concerns: Callable[[Owner, str], bool], reason: str) -> list[int]:
+def _close(store: Any, concerns: Callable[[Owner], bool], reason: str) -> list[int]:
     from ml_metadata.metadata_store import ListOptions
-    from ml_metadata.proto import metadata_store_pb2
 
     closed = []
     for execution in store.get_executions(ListOptions(filter_query="last_known_state = RUNNING")):
-        said = {key: value.string_value for key, value in execution.custom_properties.items()}
-        step, owner = said.get(NODE, "").partition(".")[2], Owner.from_text(said.get(OWNER, ""))
-        if owner is None or not concerns(owner, step):
-            continue
-        _remove_outputs(Path(owner.root) / step, execution.id, said.get(WORKING_FOLDER, ""))
-        execution.last_known_state = metadata_store_pb2.Execution.FAILED
-        execution.custom_properties[REASON].string_value = reason
-        store.put_executions([execution])
-        closed.append(execution.id)
-        _LOG.info("closed execution %s of step %s as FAILED: %s", execution.id, step, reason)
+        owner = _signature(execution)[1]
+        if owner is not None and concerns(owner):
+            _end(store, execution, reason)
+            closed.append(execution.id)
     return closed
+
+
+def _signature(execution: Any) -> tuple[str, Owner | None]:
+    """Return an execution's step and owner, as the runner signs it."""
+    said = execution.custom_properties
+    node, owner = (said[key].string_value if key in said else "" for key in (NODE, OWNER))
+    return node.partition(".")[2], Owner.from_text(owner)
+
+
+def _end(store: Any, execution: Any, reason: str) -> None:
+    step, owner = _signature(execution)
+    said = execution.custom_properties
+    if owner is not None:
+        working = said[WORKING_FOLDER].string_value if WORKING_FOLDER in said else ""
+        _remove_outputs(Path(owner.root) / step, execution.id, working)
+    execution.last_known_state = execution.FAILED
+    said[END_REASON].string_value = reason
+    store.put_executions([execution])
+    _LOG.info("execution %s of step %s is FAILED: %s", execution.id, step, reason)
 
 
 def _remove_outputs(folder: Path, execution_id: int, working: str) -> None:

@@ -25,7 +25,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NoReturn
 
-from penstock.errors import EnvironmentProblem, PenstockError
+from penstock.errors import EnvironmentProblem
 from penstock.pipelines.runners.courier import Courier
 from penstock.pipelines.runners.translate import translate
 from penstock.reporting import Sink, reporting_to
@@ -34,6 +34,7 @@ PRELOAD = "penstock.pipelines.runners.preload"
 # What TensorFlow prints to the terminal when it is imported and used goes to the log files; this keeps those readable.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "GRPC_VERBOSITY": "ERROR", "TF_ENABLE_ONEDNN_OPTS": "0"}
 _GONE = ("gone", None)
+_MORE_SPACE = "free some space and run again: finished steps are kept"
 
 
 class CancelledError(Exception):
@@ -190,32 +191,40 @@ def _main(
     os.setpgid(0, 0)
     os.environ.update(environment)
     log = log.absolute()
-    _redirect_output(log)
+    try:
+        _redirect_output(log)
+    except OSError as error:
+        pipe.send(("error", _unwritten(log, str(error))))
+        return
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, _cancel)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.path.insert(0, str(project))
     os.chdir(project)
     with Courier(pipe) as courier, reporting_to(courier, log):
-        answer = _answer(task, args)
+        answer = _answer(task, args, log)
         # Too late to cancel: an exception now could cut a message in the middle.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     pipe.send(answer)
     pipe.close()
-    sys.stdout.flush()
-    sys.stderr.flush()
 
 
-def _answer(task: Callable[..., Any], args: tuple[Any, ...]) -> tuple[str, Any]:
+def _answer(task: Callable[..., Any], args: tuple[Any, ...], log: Path) -> tuple[str, Any]:
     """Run the task; return ``result`` and what it returned, or ``error`` and what it raised."""
     try:
         return "result", task(*args)
-    except PenstockError as error:
-        traceback.print_exc()
-        return "error", error
-    except Exception as error:  # noqa: BLE001  The boundary: whatever a step raises is reported, never lost.
-        traceback.print_exc()
-        return "error", translate(error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  The boundary: what a step raises is reported, never lost.
+        told = translate(error)
+        try:
+            traceback.print_exc()
+        except OSError:
+            # What failed the step may be the same full disk; without a log nobody could tell.
+            return "error", _unwritten(log, told.what)
+        return "error", told
+
+
+def _unwritten(log: Path, received: str) -> EnvironmentProblem:
+    return EnvironmentProblem("the log cannot be written", where=str(log), received=received, hint=_MORE_SPACE)
 
 
 def _cancel(_signum: int, _frame: object) -> NoReturn:

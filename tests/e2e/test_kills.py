@@ -43,6 +43,6 @@ def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path, monkeypatch: py
         forks = stack.enter_context(runs(tmp_path / "log"))
         killed = Killed(folder, forks)
         for left in LEFT:
-            killed.fill_disk(left, findings)
+            killed.fill_disk(folder, left, findings)
     assert findings.wrong == []
     assert findings.ended["disk: told"] >= 2

@@ -27,8 +27,11 @@ from typing import Any, Literal
 
 import psutil
 
-Kind = Literal["none", "command", "worker", "all", "point"]
-"""What is killed: nothing; the command, one of its workers or all at once after some seconds; all at a point."""
+from penstock.pipelines.runners.lock import LOCK
+
+Kind = Literal["none", "command", "worker", "all", "point", "interrupt"]
+"""What is killed: nothing; the command, one of its workers or all at once after some seconds; all at a point. Or the
+command gets Ctrl-C after some seconds."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,19 @@ class _Deaf:
         return lambda *_: None
 
 
+def _without_lock() -> None:
+    """Let go of the root's lock in a worker; real ones come from the fork server, which never had it.
+
+    Else a worker that outlives its command by a moment would keep the next run out.
+    """
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            if descriptor.readlink().name == LOCK:
+                os.dup2(os.open(os.devnull, os.O_RDONLY), int(descriptor.name))
+        except FileNotFoundError:
+            continue  # That of the folder itself.
+
+
 def _command(order: Order, points: _Points, answer: int) -> None:
     """Be ``penstock run``, in a process of its own."""
     from penstock.components.pusher import push as pushing
@@ -135,6 +151,7 @@ def _command(order: Order, points: _Points, answer: int) -> None:
             self._context = multiprocessing.get_context("fork")  # type: ignore[assignment]
 
     os.setsid()
+    os.register_at_fork(after_in_child=_without_lock)
     vars(local)["Workers"] = Forked
     vars(pushing)["pass_gate"] = lambda model, timeout: GateReport(0)
     points.arm()
@@ -164,7 +181,7 @@ def attempt(order: Order) -> Outcome:
         os._exit(0)
     os.close(answer_in)
     killed = False
-    if order.kind in ("command", "worker", "all"):
+    if order.kind in ("command", "worker", "all", "interrupt"):
         killed = _kill(child, order, began)
     with os.fdopen(answer, "rb") as pipe:
         text = _all_of(pipe, child)
@@ -194,7 +211,7 @@ def _kill(child: int, order: Order, began: float) -> bool:
             return False
         time.sleep(0.002)
     family = _family(child)
-    if order.kind == "command":
+    if order.kind in ("command", "interrupt"):
         chosen = [child]
     elif order.kind == "worker":
         chosen = [random.choice(family)] if family else []
@@ -202,7 +219,7 @@ def _kill(child: int, order: Order, began: float) -> bool:
         chosen = [child, *family]
     for pid in chosen:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGINT if order.kind == "interrupt" else signal.SIGKILL)
         except ProcessLookupError:
             continue
     return bool(chosen)

@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from penstock.metadata.vocabulary import NODE
+from penstock.metadata.vocabulary import END_REASON, NODE
 from penstock.serving.manifest import verify
 from penstock.serving.versions import versions
 from tests.pipelines.runners.killing import Kind, Order, Outcome, Runs
 
 PIPELINE = """
 pipeline: killed
-root: {root}
+root: runs
+metadata: {{sqlite: {store}}}
 vars: {{round: r00000}}
 steps:
   rows: {{component: {steps}.rows, with: {{name: "${{vars.round}}"}}}}
@@ -51,18 +52,21 @@ class Findings:
         ended: What was killed and what became of the run, counts.
         running: Steps that were at work when the run ended, counts.
         wrong: What must not be.
+        told: What runs said of a full disk.
     """
 
     ended: Counter[str] = field(default_factory=Counter)
     running: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
 
 class Killed:
     """A project whose pipeline is run round by round; every round has data and parameters of its own."""
 
-    def __init__(self, folder: Path, runs: Runs) -> None:
+    def __init__(self, folder: Path, runs: Runs, store: str = "runs/metadata.sqlite") -> None:
         self._folder = folder
+        self._sqlite = folder / store
         self._runs = runs
         self._round = 0
         for name, content in _MODEL.items():
@@ -72,7 +76,7 @@ class Killed:
         (folder / "pyproject.toml").write_text("")
         steps = "tests.pipelines.runners.killed_steps"
         self._file = folder / "killed.yaml"
-        self._file.write_text(PIPELINE.format(root="runs", steps=steps))
+        self._file.write_text(PIPELINE.format(store=store, steps=steps))
         self.points, self.seconds = 0, 0.0
         self.undisturbed = self._undisturbed()
 
@@ -118,18 +122,22 @@ class Killed:
         where = f"round {self._round}, {kind} at {at:.3f}"
         findings.wrong += [f"{where}: {text}" for text in self._look(self.run(), finished, ending)]
 
-    def fill_disk(self, free: int, findings: Findings) -> None:
-        """Run a round with some bytes left on the project's disk, run it again with all, and add what is wrong then.
+    def fill_disk(self, disk: Path, free: int, findings: Findings) -> None:
+        """Run a round with some bytes left on a disk, run it again with all, and add what is wrong then.
 
-        The disk is a small one of its own.
+        Args:
+            disk: A folder that is a small disk of its own: the project, or a part of it.
+            free: Bytes that are left.
+            findings: Added to.
         """
         self.next_round()
-        filler = self._folder / "filler"
+        filler = disk / "filler"
         with filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(self._folder).free - free))
+            os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(disk).free - free))
         outcome = self.run()
         where = f"round {self._round}, {free} bytes left"
         told = outcome.error or ""
+        findings.told.append(f"{free}: {told}")
         findings.ended["disk: told" if told else "disk: went on"] += 1
         if told and "space" not in told:
             findings.wrong.append(f"{where}: not told as such: {told}")
@@ -151,6 +159,7 @@ class Killed:
         if running:
             yield f"not closed: {running}"
         yield from (f"orphan: {path}" for path in self.orphans())
+        yield from (f"failed without a reason: {step}" for step in self.unexplained())
         if self.made() != self.undisturbed:
             yield f"other artifacts: {_difference(self.undisturbed, self.made())}"
 
@@ -161,7 +170,7 @@ class Killed:
         from ml_metadata.proto import metadata_store_pb2 as pb
 
         config = pb.ConnectionConfig()
-        config.sqlite.filename_uri = str(self._folder / "runs/metadata.sqlite")
+        config.sqlite.filename_uri = str(self._sqlite)
         # For writing, so that SQLite undoes what a killed process left half-written; a reader may not.
         config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE
         return MetadataStore(config)
@@ -170,7 +179,7 @@ class Killed:
         """Return step, state and round of each execution; a step that does not know its round has that of its input."""
         from ml_metadata.proto import metadata_store_pb2 as pb
 
-        if not (self._folder / "runs/metadata.sqlite").exists():
+        if not self._sqlite.exists():
             return []
         store = self._store()
         rounds = self._rounds(store)
@@ -182,6 +191,11 @@ class Killed:
             )
             for execution in store.get_executions()
         ]
+
+    def unexplained(self) -> list[str]:
+        """Return the steps of executions that failed without a reason."""
+        failed = (one for one in self._store().get_executions() if one.last_known_state == one.FAILED)
+        return [one.custom_properties[NODE].string_value for one in failed if END_REASON not in one.custom_properties]
 
     def _rounds(self, store: Any) -> dict[int, str]:
         """Return execution → the round that it belongs to, followed from the data down."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from penstock.metadata import Store
-from penstock.metadata.vocabulary import NODE, OWNER
+from penstock.metadata.vocabulary import END_REASON, NODE, OWNER
 from penstock.pipelines.config import load
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.runners.owner import Owner
@@ -194,3 +195,51 @@ def test_after_a_failure_the_result_of_before_counts(launched):
     assert launched.run(["rows"]) == ["cached"]
     (used,) = Store(launched.sqlite, "p").outputs("run3", "rows")["examples"]
     assert used.uri.endswith("/rows/examples/1")
+
+
+def _lost(launched: Launched, step: str) -> tuple[int, bool] | None:
+    """Return what the launcher says of an earlier result of a step that it would run."""
+    from penstock.pipelines.runners.jobs import launcher, store_of
+    from penstock.pipelines.runners.launch import lost_result
+
+    ir = launched.ir()
+    with store_of(ir, Owner.here(launched.graph.name, launched.graph.root, "lock")) as handle:
+        launcher(ir, "rows", handle).from_cache()
+        prepared = launcher(ir, step, handle)._prepare_execution()
+        return lost_result(handle.store, prepared.contexts[-1], prepared.execution_info.execution_id)
+
+
+def test_a_result_that_there_never_was_is_not_lost(launched):
+    launched.run(["rows"])
+    assert _lost(launched, "search") is None
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_lost_result_is_told(launched, removed):
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    launched.run()
+    (output,) = (artifact for artifact in launched.outputs() if "/search/" in artifact.uri)
+    shutil.rmtree(output.uri)
+    if removed:
+        output.state = pb.Artifact.DELETED
+        launched.store.put_artifacts([output])
+    assert _lost(launched, "search") == (2, removed)
+
+
+def test_a_failure_is_recorded_with_its_reason(launched, monkeypatch):
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    from penstock.pipelines.runners.jobs import launcher, store_of
+
+    ir = launched.ir()
+    with store_of(ir, Owner.here(launched.graph.name, launched.graph.root, "lock")) as handle:
+        launches = launcher(ir, "rows", handle)
+        launches.tell = lambda raised: f"told: {raised}"
+        monkeypatch.setattr("tests.pipelines.runners.killed_steps.FILES", "three")
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            launches.launch()
+    (execution,) = launched.store.get_executions()
+    assert execution.last_known_state == pb.Execution.FAILED
+    reason = execution.custom_properties[END_REASON].string_value
+    assert reason == "told: 'str' object cannot be interpreted as an integer"

@@ -5,11 +5,13 @@ import re
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
 from penstock.errors import EnvironmentProblem
+from penstock.pipelines.runners import lock
 from penstock.pipelines.runners.lock import _outlast_workers, hold
 from penstock.pipelines.runners.owner import Owner
 
@@ -58,6 +60,45 @@ def test_a_killed_run_holds_nothing(tmp_path, other_run):
     other_run.wait()
     with hold(tmp_path, wait=False):
         pass
+
+
+LEAVER = """
+import os, sys, time
+from pathlib import Path
+from penstock.pipelines.runners.lock import hold
+with hold(Path(sys.argv[1]), wait=False):
+    if os.fork() == 0:
+        # Like a tool that a step left behind: it has all that its parent had open.
+        print("left", flush=True)
+        time.sleep(float(sys.argv[2]))
+        os._exit(0)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def _left_behind(root, seconds):
+    """A run that is killed; a process of it lives on for some seconds."""
+    command = [sys.executable, "-c", LEAVER, str(root), str(seconds)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "left\n"
+        process.kill()
+        process.wait()
+        yield process.pid
+
+
+def test_what_outlives_a_killed_run_by_a_moment_is_waited_for(tmp_path):
+    with _left_behind(tmp_path, 0.5), hold(tmp_path, wait=False):
+        assert f'"pid": {os.getpid()}' in (tmp_path / ".penstock.lock").read_text()
+
+
+def test_what_outlives_it_for_long_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "_LINGER_SECONDS", 0.1)
+    with _left_behind(tmp_path, 2) as pid:
+        message = rf"another run uses this root \(process {pid}, since "
+        with pytest.raises(EnvironmentProblem, match=message), hold(tmp_path, wait=False):
+            pass
 
 
 def test_a_file_is_no_root(tmp_path):

@@ -13,9 +13,9 @@ import pytest
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from penstock.metadata.vocabulary import NODE, OWNER
+from penstock.metadata.vocabulary import END_REASON, NODE, OWNER
 from penstock.pipelines.runners.owner import Owner
-from penstock.pipelines.runners.recovery import REASON, WORKING_FOLDER, abandon, close_stale
+from penstock.pipelines.runners.recovery import WORKING_FOLDER, abandon, close_stale
 from penstock.processes import machine, started
 
 Start = Callable[..., int]
@@ -48,18 +48,21 @@ def killed(me: Owner) -> Owner:
 def start(store: MetadataStore) -> Start:
     """Record a RUNNING execution of a step, with what its killed process may have left on the disk."""
     kind = store.put_execution_type(pb.ExecutionType(name="step"))
+    run = pb.Context(type_id=store.put_context_type(pb.ContextType(name="pipeline_run")), name="run")
+    (context,) = store.put_contexts([run])
 
-    def execution(owner: Owner | None, step: str = "trainer") -> int:
-        running = pb.Execution(type_id=kind, last_known_state=pb.Execution.RUNNING)
+    def execution(owner: Owner | None, step: str = "trainer", state: int = pb.Execution.RUNNING) -> int:
+        running = pb.Execution(type_id=kind, last_known_state=state)
         running.custom_properties[WORKING_FOLDER].string_value = "work"
         if owner is not None:
             running.custom_properties[OWNER].string_value = owner.text
             running.custom_properties[NODE].string_value = f"{owner.pipeline}.{step}"
         (made,) = store.put_executions([running])
+        store.put_attributions_and_associations([], [pb.Association(execution_id=made, context_id=context)])
         root = Path(owner.root if owner else "/nowhere")
         if owner is not None and root.is_dir():
             for folder in _left(root / step, made):
-                folder.mkdir(parents=True)
+                folder.mkdir(parents=True, exist_ok=True)
                 (folder / "half").write_text("half")
         return int(made)
 
@@ -73,7 +76,7 @@ def _left(step: Path, execution: int) -> list[Path]:
 
 def _state(store: MetadataStore, execution: int) -> tuple[str, str]:
     (found,) = store.get_executions_by_id([execution])
-    reason: Any = found.custom_properties[REASON].string_value
+    reason: Any = found.custom_properties[END_REASON].string_value
     return pb.Execution.State.Name(found.last_known_state), reason
 
 
@@ -135,10 +138,24 @@ def test_what_penstock_did_not_start_is_never_touched(store, start, me):
 
 
 def test_a_run_abandons_only_its_own_steps(store, start, me, killed):
-    mine, other, _ = start(me), start(me, "evaluator"), start(killed, "pusher")
-    assert abandon(store, me, ["trainer", "pusher"], "its process died") == [mine]
+    mine, other, foreign = start(me), start(me, "evaluator"), start(killed, "pusher")
+    assert abandon(store, me, "run", {"trainer": "its process died", "pusher": "likewise"}) == [mine]
     assert _state(store, mine) == ("FAILED", "its process died")
-    assert _state(store, other)[0] == "RUNNING"
+    assert not Path(me.root, "trainer/model", str(mine)).exists()
+    assert [_state(store, one)[0] for one in (other, foreign)] == ["RUNNING", "RUNNING"]
+
+
+def test_what_a_step_recorded_as_failed_gets_its_reason_and_what_ended_well_none(store, start, me):
+    failed, ended = start(me, state=pb.Execution.FAILED), start(me, state=pb.Execution.COMPLETE)
+    assert abandon(store, me, "run", {"trainer": "ValueError: no such column"}) == [failed]
+    assert _state(store, failed) == ("FAILED", "ValueError: no such column")
+    assert _state(store, ended) == ("COMPLETE", "")
+    assert Path(me.root, "trainer/model", str(ended)).is_dir()
+    assert [folder for folder in _left(Path(me.root, "trainer"), failed) if folder.exists()] == []
+
+
+def test_a_run_that_recorded_nothing_has_nothing_to_abandon(store, me):
+    assert abandon(store, me, "another", {"trainer": ""}) == []
 
 
 def test_a_link_is_not_followed(store, start, me, killed, tmp_path):

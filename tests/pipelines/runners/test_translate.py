@@ -50,7 +50,20 @@ def test_a_full_disk_as_tensorflow_tells_it():
 
 
 def test_a_full_disk_as_sqlite_tells_it():
-    assert translate(RuntimeError("Internal: mlmd: database or disk is full")).what == "No space left on device"
+    node = 'Cannot create node for type_id: 10 custom_properties { key: "config" ' * 99
+    text = f"{node}Error when executing query: database or disk is full query: INSERT INTO `Context`"
+    assert translate(RuntimeError(text)).what == "No space left on device"
+
+
+def test_of_a_failed_query_what_the_database_says_is_told():
+    text = "Cannot create node { }Error when executing query: cannot commit - no transaction is active query:  COMMIT;"
+    assert translate(RuntimeError(text)).what == "RuntimeError: cannot commit - no transaction is active"
+
+
+def test_no_memory_outside_of_user_code():
+    error = translate(MemoryError("cannot allocate 4 GB"))
+    assert isinstance(error, EnvironmentProblem)
+    assert (error.what, error.received) == ("no memory is left", "MemoryError: cannot allocate 4 GB")
 
 
 def test_beams_packed_traceback_is_one_line():
@@ -64,6 +77,10 @@ def test_a_message_of_pages_is_cut():
     error = translate(ValueError("a name is required\n" + "\n".join(f"field {n}" for n in range(50))))
     assert error.what.startswith("ValueError: a name is required\nfield 0\n")
     assert error.what.endswith("field 4\n… 45 more lines in the log")
+
+
+def test_a_line_of_pages_is_cut():
+    assert translate(ValueError("x" * 9000)).what == f"ValueError: {'x' * 2000}… (all of it is in the log)"
 
 
 def test_an_exception_without_a_message_is_named():

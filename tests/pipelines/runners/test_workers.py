@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,11 @@ def test_other_exceptions_come_back_as_one_line(workers, log):
         workers.run(tasks.stumble, log=log)
 
 
+def test_a_task_that_leaves_python_says_so(workers, log):
+    with pytest.raises(PenstockError, match="SystemExit: nothing to do"):
+        workers.run(tasks.leave, log=log)
+
+
 @pytest.mark.parametrize(
     ("task", "message"),
     [
@@ -68,6 +74,39 @@ def test_a_process_that_dies_is_told_with_its_log(workers, log, task, message):
     with pytest.raises(EnvironmentProblem, match=message) as raised:
         workers.run(task, log=log)
     assert raised.value.hint == f"see {log}"
+
+
+FULL = Path("/dev/full")
+"""Takes no byte: every write says that no space is left."""
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has it")
+@pytest.mark.parametrize(
+    ("task", "received"),
+    [
+        (tasks.stumble, "your code raised ValueError: no such column"),
+        (tasks.refuse, "split 'eval' is empty"),
+        (tasks.chatter, "No space left on device"),
+    ],
+)
+def test_an_error_is_not_lost_where_the_log_cannot_be_written(workers, task, received):
+    with pytest.raises(EnvironmentProblem, match="/dev/full: the log cannot be written") as raised:
+        workers.run(task, log=FULL)
+    assert raised.value.received == received
+    assert raised.value.hint == "free some space and run again: finished steps are kept"
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has it")
+def test_what_prints_nothing_goes_on_where_the_log_cannot_be_written(workers):
+    assert workers.run(tasks.add, 2, 3, log=FULL) == 5
+
+
+def test_a_log_that_cannot_be_made_is_told(workers, tmp_path):
+    log = tmp_path / "file" / "step.log"
+    log.parent.touch()
+    with pytest.raises(EnvironmentProblem, match=r"step\.log: the log cannot be written") as raised:
+        workers.run(tasks.add, 2, 3, log=log)
+    assert "File exists" in (raised.value.received or "")
 
 
 def test_a_stopped_task_ends_by_an_exception_that_cleans_up(workers, log):
