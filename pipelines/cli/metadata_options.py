@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id, its beginning, latest, or latest~1 for the one before.")
+    str, typer.Argument(metavar="RUN", help="A run's id, its beginning, latest, or latest~1 for the one before it.")
 ]
 In = Annotated[
     list[Path] | None,

@@ -7,15 +7,13 @@ from typing import Annotated
 
 import typer
 
-from penstock.pipelines.cli.metadata_options import In, Pipeline
+from penstock.pipelines.cli.metadata_options import In, Pipeline, Run
 from penstock.pipelines.cli.options import Json, errors_as_json, example, print_json
 
 
 @example("penstock report latest -o report.html")
 def report(
-    run: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="A run's id, its beginning, latest, or latest~1 for the one before.")
-    ] = "latest",
+    run: Run = "latest",
     *,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = Path("report.html"),
     in_: In = None,

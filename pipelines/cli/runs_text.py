@@ -44,7 +44,7 @@ def show_list(lines: Sequence[RunLine]) -> None:
         )
         for line in lines
     ]
-    print_table(columns, rows, right=("took",))
+    print_table(columns, rows, right=("took",), spare=("started",))
 
 
 def show_run(run: Run) -> None:
@@ -64,7 +64,8 @@ def show_run(run: Run) -> None:
         )
         for step in run.steps
     ]
-    print_table(("step", "component", "state", "seconds", "from", "execution"), rows, right=("seconds", "execution"))
+    columns = ("step", "component", "state", "seconds", "from", "execution")
+    print_table(columns, rows, right=("seconds", "execution"), spare=("component", "execution"))
     for step in run.steps:
         if step.execution is not None:
             typer.echo(f"\n{step.name}")
@@ -85,7 +86,8 @@ def show_diff(found: RunDiff, before: Run, after: Run) -> None:
             typer.echo(f"  and {len(section) - _ROWS} more: --json tells all")
     same = [name for name in found.sections if name not in shown]
     if same:
-        typer.echo(f"\nthe same: {', '.join(same)}" + (f"; {found.same} outputs in common" if found.same else ""))
+        shared = f"; {found.same} {'output' if found.same == 1 else 'outputs'} in common" if found.same else ""
+        typer.echo(f"\nthe same: {', '.join(same)}{shared}")
     if not before.facts or not after.facts:
         typer.echo("Of one of them commit, modules and library versions were not recorded.")
 
@@ -159,7 +161,7 @@ def _text(value: object) -> str:
 
 
 def _told(run: Run) -> str:
-    return f"{run.id}  {moment(run.started)}  {run.state}"
+    return f"{run.id} of {run.pipeline}  {moment(run.started)}  {run.state}"
 
 
 def _value(one: Difference, value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -97,14 +98,37 @@ def test_show_as_json(history):
 
 
 def test_diff(history):
-    lines = printed("runs", "diff", "latest~1")
-    assert lines[:2] == ["A  run-1  TIME  complete", "B  run-2  TIME  complete"]
+    lines = printed("runs", "diff", "latest~1", "latest")
+    assert lines[:2] == ["A  run-1 of digits  TIME  complete", "B  run-2 of digits  TIME  complete"]
     text = "\n".join(lines)
     assert "\nconfig\n               A  B\n  vars.epochs  5  8\n" in text
     assert "\nmetrics\n                              A     B\n" in text
     assert "\n  evaluator overall accuracy  0.96  0.97  +0.01\n" in text
-    assert lines[-1] == "the same: data, steps; 1 outputs in common"
+    assert lines[-1] == "the same: data, steps; 1 output in common"
     assert json.loads(invoke("runs", "diff", "run-1", "run-2", "--json").output)["after"] == "run-2"
+
+
+@pytest.mark.parametrize("arguments", [(), ("latest",), ("run-2",), ("run-2~1", "run-2")])
+def test_a_run_is_compared_with_the_one_before(history, arguments):
+    assert printed("runs", "diff", *arguments) == printed("runs", "diff", "run-1", "run-2")
+
+
+def test_a_first_run_has_none_before(history):
+    assert refused("runs", "diff", "run-1") == (
+        f"{history.file}: there is no run 'run-1~1' of digits\n  received: 2 runs, 0 before run-1\n"
+        "  next: there is none before it to compare"
+    )
+
+
+def test_the_runs_of_a_diff_are_of_one_pipeline(history):
+    history.pipeline = "wine"
+    for run in ("wine-1", "wine-2"):
+        history.begin(run, pipeline="wine")
+        history.step(run, "examples")
+    assert printed("runs", "diff", "latest~1", "run-2")[0] == "A  run-1 of digits  TIME  complete"
+    assert printed("runs", "diff", "run-1", "latest")[1] == "B  run-2 of digits  TIME  complete"
+    assert printed("runs", "diff")[0] == "A  wine-1 of wine  TIME  complete"
+    assert "there is no run 'run-1' of wine" in refused("runs", "diff", "wine-1", "run-1")
 
 
 def test_a_run_that_is_not_there(history):
@@ -121,12 +145,16 @@ def test_a_run_that_is_not_there(history):
 def test_one_that_two_pipelines_have(history):
     history.pipeline = "wine"
     history.step("wine-1", "examples")
-    assert refused("runs", "show", "latest") == (
-        "run 'latest' is known to several pipelines\n"
-        "  received: digits in runs/metadata.sqlite, wine in runs/metadata.sqlite\n"
+    assert printed("runs", "show")[0] == "run wine-1 of wine: complete"
+    assert printed("runs", "show", "--pipeline", "digits")[0] == "run run-2 of digits: complete"
+    (history.file.parent / "copy").mkdir()
+    shutil.copy(history.file, history.file.parent / "copy")
+    assert refused("runs", "show", "run-1") == (
+        "run 'run-1' is known to several pipelines\n"
+        "  received: digits in runs/copy/metadata.sqlite, digits in runs/metadata.sqlite\n"
         "  next: name one with --in FILE, or with --pipeline"
     )
-    assert printed("runs", "show", "run-1")[0] == "run run-1 of digits: complete"
+    assert printed("runs", "show", "run-1", "--in", "runs/copy")[0] == "run run-1 of digits: complete"
     assert "run 'nothing'" in refused("runs", "show", "nothing")
 
 
