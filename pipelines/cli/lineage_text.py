@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from penstock.metadata.lineage import Lineage
+from penstock.metadata.named_output import INPUT_BASE
 from penstock.metadata.records import Artifact, Execution
 from penstock.paths import shown_path
 
@@ -90,7 +91,7 @@ def _artifact(artifact: Artifact) -> str:
     if "mode" in facts:
         served = f"{facts['mode']}, "
     place = str(facts.get("pushed_destination", artifact.uri))
-    return f"{served}{artifact.type} {artifact.id}  {place if '://' in place else shown_path(place)}"
+    return f"{served}{artifact.type} {artifact.id}  {_place(place)}"
 
 
 def _execution(execution: Execution) -> str:
@@ -99,7 +100,12 @@ def _execution(execution: Execution) -> str:
         change = f"{facts.get('kind')} {facts['label']}: {facts.get('before', 'new')} → {facts.get('after')}"
         return f"{change}, execution {execution.id}{_ending(execution)}"
     run = f", run {execution.origin.run}" if execution.origin.run else ""
-    return f"{execution.origin.step or execution.component}{run}, execution {execution.id}{_ending(execution)}"
+    read = f", from {_place(str(facts[INPUT_BASE]))}" if facts.get(INPUT_BASE) else ""
+    return f"{execution.origin.step or execution.component}{run}, execution {execution.id}{read}{_ending(execution)}"
+
+
+def _place(place: str) -> str:
+    return place if "://" in place else shown_path(place)
 
 
 def _ending(execution: Execution) -> str:

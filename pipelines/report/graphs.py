@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from penstock.components.trainer.progress_text import duration
+from penstock.metadata.given import given
 from penstock.metadata.lineage import PUSHED_MODEL, Lineage, lineage
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact, Execution
 from penstock.metadata.runs import Run, Step
 from penstock.pipelines.report.charts import Drawing, draw
-from penstock.pipelines.report.given import given
 from penstock.pipelines.report.layout import lay_out
 
 _MOST = 60
@@ -52,14 +52,6 @@ def step_graph(run: Run) -> Graph:
         for step in run.steps
     }
     return _graph({step.name: _step_node(step) for step in run.steps}, sources)
-
-
-def model_of(run: Run) -> Artifact | None:
-    """Return what the page's lineage is about: the version that was pushed, else the model, else the newest output."""
-    pushed = [one for _, one in given(run, PUSHED_MODEL) if one.properties.get("pushed") == 1]
-    models = [one for _, one in given(run, "Model")]
-    newest = [one for _, one in given(run)][-1:]
-    return next(iter([*pushed, *models, *newest]), None)
 
 
 def lineage_graph(reader: Reader, target: Artifact) -> Graph:

@@ -21,7 +21,7 @@ digits/2, PushedModel 9  /s/2
 │       ├── model: Model 6  /digits/trainer/model/run-2
 │       │   └── trainer, run run-2, execution 6
 │       │       └── examples: Examples 1  /digits/examples/examples/run-1
-│       │           └── examples, run run-1, execution 1
+│       │           └── examples, run run-1, execution 1, from /data
 │       └── model_blessing: ModelBlessing 8  /digits/evaluator/blessing/run-2
 │           └── evaluator, run run-2, execution 7
 │               ├── examples: Examples 1  /digits/examples/examples/run-1
@@ -53,9 +53,17 @@ def test_a_tree(history):
     assert printed("digits/2") == TREE
 
 
+def test_the_newest_run_where_nothing_is_named(history):
+    assert printed() == printed("digits/2")
+    history.pipeline = "wine"
+    history.step("wine-1", "examples", {"examples": ("Examples", {})})
+    assert printed("--up").splitlines()[0].startswith("Examples 10  ")
+
+
 def test_one_way(history):
     assert printed("1", "--up") == (
-        "Examples 1  /digits/examples/examples/run-1\n└── made by\n    └── examples, run run-1, execution 1\n"
+        "Examples 1  /digits/examples/examples/run-1\n└── made by\n    └── examples, run run-1, execution 1, "
+        "from /data\n"
     )
     down = printed("2", "--down")
     assert "made by" not in down
@@ -75,6 +83,7 @@ def test_json_and_mermaid(history):
     found = json.loads(printed("digits/1", "--format", "json"))
     assert (found["target"], found["same"], found["up"], found["down"]) == (5, [5, 2], [4, 3, 2, 1], [3])
     assert [artifact["id"] for artifact in found["artifacts"]] == [1, 2, 3, 4, 5]
+    assert json.loads(printed("digits/1", "--json")) == found
     assert printed("digits/1", "--format", "mermaid").startswith('flowchart LR\n  a1["Examples 1"]\n')
 
 

@@ -151,7 +151,7 @@ def test_one_that_two_pipelines_have(history):
     shutil.copy(history.file, history.file.parent / "copy")
     assert refused("runs", "show", "run-1") == (
         "run 'run-1' is known to several pipelines\n"
-        "  received: digits in runs/copy/metadata.sqlite, digits in runs/metadata.sqlite\n"
+        "  received: digits in runs/metadata.sqlite, digits in runs/copy/metadata.sqlite\n"
         "  next: name one with --in FILE, or with --pipeline"
     )
     assert printed("runs", "show", "run-1", "--in", "runs/copy")[0] == "run run-1 of digits: complete"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from penstock.metadata.lineage import PUSHED_MODEL
 from penstock.metadata.records import Artifact
 from penstock.metadata.runs import Run, Step
 
@@ -18,3 +19,11 @@ def given(run: Run, kind: str | None = None) -> Iterator[tuple[Step, Artifact]]:
     for step in run.steps:
         for found in step.outputs.values():
             yield from ((step, artifact) for artifact in found if kind in (None, artifact.type))
+
+
+def main_output(run: Run) -> Artifact | None:
+    """Return what a run was for: the version that it pushed, else its model, else its last output; None without any."""
+    pushed = [one for _, one in given(run, PUSHED_MODEL) if one.properties.get("pushed") == 1]
+    models = [one for _, one in given(run, "Model")]
+    newest = [one for _, one in given(run)][-1:]
+    return next(iter([*pushed, *models, *newest]), None)
