@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.errors import ConfigError
-from penstock.pipelines.cli.metadata_options import In, Pipeline
+from penstock.pipelines.cli.metadata_options import STANDARD_OUTPUT, In, Pipeline
 from penstock.pipelines.cli.options import example
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _group() -> None:
 def export(  # noqa: PLR0913  One argument an option.
     *,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Standard output when not given.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Standard output when not given, or -.")
     ] = None,
     format_: Annotated[
         Format, typer.Option("--format", help="Everything as JSON Lines, or OpenLineage events.")
@@ -74,7 +74,7 @@ def export(  # noqa: PLR0913  One argument an option.
         from penstock.pipelines.openlineage import send
 
         typer.echo(f"{send(entries, post, timeout)} events sent to {post}")
-    elif output is None:
+    elif output is None or output == STANDARD_OUTPUT:
         for entry in entries:
             sys.stdout.write(_line(entry))
     else:

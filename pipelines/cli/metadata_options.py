@@ -19,3 +19,5 @@ In = Annotated[
 Pipeline = Annotated[
     str | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline, where a store has several.")
 ]
+STANDARD_OUTPUT = Path("-")
+"""What stands for it where a file may be named."""

@@ -14,7 +14,8 @@ from penstock.metadata.evaluations import metrics_by_slice
 from penstock.metadata.records import Artifact, Value
 from penstock.metadata.runs import Run, RunLine, Step
 from penstock.paths import shown_path
-from penstock.pipelines.cli.tables import duration, moment, plain_table, print_table
+from penstock.pipelines.cli.tables import plain_table, print_table
+from penstock.pipelines.moments import duration, moment
 
 _SHORT = 60
 """Characters of a property's value that a terminal shows; all of it is for --json."""

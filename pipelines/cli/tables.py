@@ -1,10 +1,9 @@
-"""Tables and figures on a terminal; in a pipe plain columns, nothing cut and nothing coloured."""
+"""Tables on a terminal; in a pipe plain columns, nothing cut and nothing coloured."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from shutil import get_terminal_size
 
 import typer
@@ -16,7 +15,6 @@ _SHORTENED = {"metric": 8}
 """Columns whose end is left out on a narrow terminal, with what is left at least, in characters."""
 _GAP = 3
 """Between two columns on a terminal, in characters."""
-_SECONDS = ((3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
 def print_table(
@@ -55,20 +53,6 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
         "  ".join(flush(cell, width) for flush, cell, width in zip(flushed, row, widths, strict=True)).rstrip()
         for row in (columns, *rows)
     ]
-
-
-def moment(milliseconds: int) -> str:
-    """Return a time since 1970, in the local zone."""
-    return f"{datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def duration(seconds: float) -> str:
-    """Return how long something took, in the two largest units."""
-    for size, unit, smaller_size, smaller in _SECONDS:
-        if seconds >= size:
-            whole, rest = divmod(seconds, size)
-            return f"{whole:.0f} {unit} {rest // smaller_size:.0f} {smaller}"
-    return f"{seconds:.1f} s"
 
 
 def _needed(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:

@@ -93,7 +93,7 @@ def collect(reader: Reader, record: RunRecord) -> Page:
     target = main_output(run)
     page = Page(
         run=run,
-        steps=step_graph(run),
+        steps=step_graph(reader, run),
         origins=origins(run),
         statistics=parts.take("Data", lambda: read_statistics(run), []),
         looked_at=looked_at,

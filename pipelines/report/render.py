@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from penstock import durable
 from penstock.components.tflite_converter.words import bytes_text
-from penstock.components.trainer.progress_text import duration, number
+from penstock.components.trainer.progress_text import number
 from penstock.errors import EnvironmentProblem
 from penstock.pipelines.config.marks import shown_path
+from penstock.pipelines.moments import duration, moment
 from penstock.pipelines.report.charts import NODE_HEIGHT, NODE_WIDTH, bars
 from penstock.pipelines.report.collect import Page
 from penstock.version import __version__
@@ -84,11 +85,6 @@ def breakable(name: str) -> Markup:
     from markupsafe import Markup, escape
 
     return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
-
-
-def moment(milliseconds: int) -> str:
-    """Return a time since 1970, in the local zone."""
-    return f"{datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def figure(value: float | None) -> str:

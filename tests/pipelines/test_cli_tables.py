@@ -2,7 +2,8 @@
 
 import pytest
 
-from penstock.pipelines.cli.tables import duration, plain_table, print_table
+from penstock.pipelines.cli.tables import plain_table, print_table
+from penstock.pipelines.moments import duration
 
 
 def test_columns_are_aligned_and_nothing_is_cut():
