@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from penstock.closest import did_you_mean
+from penstock.errors import ConfigError
 from penstock.metadata.choose import choose_run, is_latest, run_before
 from penstock.pipelines.stores import ask_all, readers
 
 if TYPE_CHECKING:
     from penstock.metadata.reader import Reader
     from penstock.metadata.records import RunRecord
+    from penstock.metadata.runs import Run, Step
     from penstock.pipelines.cli.metadata_options import In
 
 
@@ -51,3 +54,20 @@ def chosen_pair(
         return reader, choose_run(reader, first), after
     reader, before = chosen_run(first, in_, pipeline)
     return reader, before, choose_run(reader, second)
+
+
+def require_step(run: Run, name: str) -> Step:
+    """Return a step of a run.
+
+    Raises:
+        ConfigError: It has none of that name.
+    """
+    steps = {step.name: step for step in run.steps}
+    if name not in steps:
+        raise ConfigError(
+            f"run {run.id} has no step {name!r}",
+            received=name,
+            expected=f"one of {', '.join(steps)}",
+            hint=did_you_mean(name, steps),
+        )
+    return steps[name]

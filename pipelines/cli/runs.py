@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -51,15 +52,24 @@ def list_runs(  # noqa: PLR0913  One argument an option.
 
 
 @example("penstock runs show latest~1")
-def show(run: Run = "latest", *, in_: In = None, pipeline: Pipeline = None, json: Json = False) -> None:
+def show(
+    run: Run = "latest",
+    *,
+    step: Annotated[str | None, typer.Option("--step", metavar="STEP", help="Only this step of it.")] = None,
+    in_: In = None,
+    pipeline: Pipeline = None,
+    json: Json = False,
+) -> None:
     """Tell of a run each step with its state, duration, cache origin, inputs, outputs and properties."""
     from penstock.metadata.runs import read_run
-    from penstock.pipelines.cli.chosen_run import chosen_run
+    from penstock.pipelines.cli.chosen_run import chosen_run, require_step
     from penstock.pipelines.cli.runs_text import show_run
 
     with errors_as_json(enabled=json):
         reader, chosen = chosen_run(run, in_, pipeline)
         found = read_run(reader, chosen)
+        if step is not None:
+            found = replace(found, steps=(require_step(found, step),))
     if json:
         print_json(found.to_dict())
     else:

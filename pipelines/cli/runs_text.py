@@ -11,6 +11,8 @@ import typer
 from penstock.metadata import vocabulary
 from penstock.metadata.diff import Difference, RunDiff
 from penstock.metadata.evaluations import metrics_by_slice
+from penstock.metadata.given import given
+from penstock.metadata.lineage import PUSHED_MODEL
 from penstock.metadata.records import Artifact, Value
 from penstock.metadata.runs import Run, RunLine, Step
 from penstock.paths import shown_path
@@ -95,6 +97,9 @@ def show_diff(found: RunDiff, before: Run, after: Run) -> None:
 
 def _head(run: Run) -> Iterator[tuple[str, str]]:
     facts = run.facts
+    pushed = [one.properties for _, one in given(run, PUSHED_MODEL) if one.properties.get("pushed") == 1]
+    if pushed:
+        yield "pushed", ", ".join(f"{one.get('model_name', '')}/{one.get('pushed_version', '')}" for one in pushed)
     yield "started", f"{moment(run.started)}, took {duration(run.seconds)}"
     if vocabulary.CONFIG_DIGEST in facts:
         digest = str(facts[vocabulary.CONFIG_DIGEST])[:_DIGEST]
@@ -120,8 +125,10 @@ def _step(step: Step) -> Iterator[str]:
     if vocabulary.REASON in step.properties:
         yield f"found {step.properties[vocabulary.REASON]}"
     for name, artifacts in step.outputs.items():
-        facts = [_listed(artifact.properties) for artifact in artifacts]
-        yield from (f"{name}: {text}" for text in facts if text)
+        for artifact in artifacts:
+            reason = artifact.properties.get(vocabulary.REASON)
+            facts = _listed(artifact.properties)
+            yield from (f"{name}: {text}" for text in (facts, reason) if text)
 
 
 def _artifact(artifact: Artifact) -> str:

@@ -71,14 +71,15 @@ def test_list_where_nothing_has_run_yet(tmp_path, monkeypatch):
 
 def test_show(history):
     lines = printed("runs", "show", "latest")
-    assert lines[:4] == [
+    assert lines[:5] == [
         "run run-2 of digits: complete",
+        "  pushed    digits/2",
         "  started   TIME, took T",
         "  config    —, digest c2",
         f"  commit    {'a' * 40}, and files differed",
     ]
-    assert lines[4] == "  libraries tfx 1.22.0"
-    table = [line.split() for line in lines[6:11]]
+    assert lines[5] == "  libraries tfx 1.22.0"
+    table = [line.split() for line in lines[7:12]]
     assert table[0] == ["step", "component", "state", "seconds", "from", "execution"]
     assert table[1][:3] + table[1][-3:] == ["examples", "Some", "cached", "run", "run-1", "5"]
     text = "\n".join(lines)
@@ -95,6 +96,26 @@ def test_show_as_json(history):
         "digits",
         ["examples", "trainer", "evaluator", "pusher"],
     )
+
+
+def test_one_step_of_a_run(history):
+    lines = printed("runs", "show", "--step", "pusher")
+    assert lines[0] == "run run-2 of digits: complete"
+    assert [line.split()[0] for line in lines[lines.index("") :] if line[:1].strip()] == ["step", "pusher", "pusher"]
+    found = json.loads(invoke("runs", "show", "--step", "pusher", "--json").output)
+    assert [step["name"] for step in found["steps"]] == ["pusher"]
+    assert refused("runs", "show", "--step", "pushr") == (
+        "run run-2 has no step 'pushr'\n  received: pushr\n  expected: one of examples, trainer, evaluator, pusher\n"
+        "  next: did you mean 'pusher'?"
+    )
+
+
+def test_show_says_why_nothing_was_pushed(history):
+    reason = "not blessed: " + "too low " * 20
+    history.step("run-3", "pusher", {"pushed_model": ("PushedModel", {"pushed": 0, "reason": reason})})
+    lines = printed("runs", "show")
+    assert "  pushed_model: pushed=0" in lines
+    assert f"  pushed_model: {reason}" in lines
 
 
 def test_diff(history):

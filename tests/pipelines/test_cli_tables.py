@@ -1,5 +1,8 @@
 """Tables in a pipe, times and durations."""
 
+import re
+import sys
+
 import pytest
 
 from penstock.pipelines.cli.tables import plain_table, print_table
@@ -33,3 +36,48 @@ def test_a_column_without_cells_is_left_out(capsys):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+COLUMNS = ("run", "state", "started", "steps", "version", "metric")
+ROW = ("20261130-130854-168", "complete", "2026-11-30 13:09:22", "5 cached, 4 ran", "digits/2", "0.96 sparse_accuracy")
+
+
+@pytest.fixture
+def terminal(monkeypatch, capsys):
+    """Return what a terminal of so many columns shows, its lines without colours."""
+
+    def show(width):
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("NO_COLOR", "1")
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        print_table(COLUMNS, [ROW, ROW], spare=("started",))
+        lines = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines()
+        assert max(map(len, lines)) <= width
+        return lines
+
+    return show
+
+
+def test_a_wide_terminal_shows_everything(terminal):
+    lines = terminal(140)
+    assert [line.split() for line in (lines[0], lines[2])] == [list(COLUMNS), " ".join(ROW).split()]
+
+
+@pytest.mark.parametrize("width", [100, 80])
+def test_ids_are_never_cut(terminal, width):
+    lines = terminal(width)
+    assert ("started" in lines[0]) == (width == 100)
+    assert lines[2].startswith(f"{ROW[0]}   complete")
+    assert "digits/2" in lines[2]
+
+
+def test_a_narrow_terminal_shows_blocks(terminal):
+    assert terminal(50)[:7] == [
+        f"run      {ROW[0]}",
+        "state    complete",
+        "steps    5 cached, 4 ran",
+        "version  digits/2",
+        "metric   0.96 sparse_accuracy",
+        "",
+        f"run      {ROW[0]}",
+    ]
