@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 from penstock.metadata import vocabulary
 from penstock.metadata.evaluations import metric_of
+from penstock.metadata.owners import is_gone
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact, Execution, RunRecord, Value
 
 StepState = Literal["ran", "cached", "failed", "running", "not run"]
 RunState = Literal["complete", "failed", "running", "incomplete"]
 _STATES: Mapping[str, StepState] = {"COMPLETE": "ran", "CACHED": "cached", "RUNNING": "running", "NEW": "running"}
+_LEFT = "its process is gone: killed, or the machine stopped; the next run closes it"
 _TOLD = frozenset({"PushedModel", "Model", "ModelEvaluation"})
 
 
@@ -139,12 +141,14 @@ def read_run(reader: Reader, run: RunRecord) -> Run:
 
 def _step(execution: Execution, artifacts: Mapping[int, Artifact], maker: Execution | None) -> Step:
     looked_up = execution.component == "Resolver"
+    state = "ran" if looked_up and execution.state == "CACHED" else _STATES.get(execution.state, "failed")
+    left = state == "running" and is_gone(execution.properties)
     return Step(
         name=execution.origin.step,
         component=execution.component,
-        state="ran" if looked_up and execution.state == "CACHED" else _STATES.get(execution.state, "failed"),
+        state="failed" if left else state,
         seconds=execution.seconds,
-        reason=str(execution.properties.get(vocabulary.END_REASON, "")),
+        reason=_LEFT if left else str(execution.properties.get(vocabulary.END_REASON, "")),
         execution=execution.id,
         cached_from=maker.origin.run if maker is not None else "",
         inputs=_resolved(execution.inputs, artifacts),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -13,6 +14,7 @@ from penstock.metadata.diff import Difference, RunDiff
 from penstock.metadata.evaluations import metrics_by_slice
 from penstock.metadata.given import given
 from penstock.metadata.lineage import PUSHED_MODEL
+from penstock.metadata.owners import root_of
 from penstock.metadata.records import Artifact, Value
 from penstock.metadata.runs import Run, RunLine, Step
 from penstock.paths import shown_path
@@ -72,7 +74,7 @@ def show_run(run: Run) -> None:
     for step in run.steps:
         if step.execution is not None:
             typer.echo(f"\n{step.name}")
-            for line in _step(step):
+            for line in (*_step(step), *_log(run, step)):
                 typer.echo(f"  {line}")
 
 
@@ -129,6 +131,14 @@ def _step(step: Step) -> Iterator[str]:
             reason = artifact.properties.get(vocabulary.REASON)
             facts = _listed(artifact.properties)
             yield from (f"{name}: {text}" for text in (facts, reason) if text)
+
+
+def _log(run: Run, step: Step) -> Iterator[str]:
+    """Yield where the log of a step that failed is, if it is on this machine."""
+    root = root_of(step.properties)
+    file = Path(root, "logs", run.id, f"{step.name}.log")
+    if root and step.state == "failed" and file.is_file():
+        yield f"log  {shown_path(file)}"
 
 
 def _artifact(artifact: Artifact) -> str:

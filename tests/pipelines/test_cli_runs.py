@@ -118,6 +118,17 @@ def test_show_says_why_nothing_was_pushed(history):
     assert f"  pushed_model: {reason}" in lines
 
 
+def test_show_names_the_log_of_what_failed(history, tmp_path):
+    log = tmp_path / "logs" / "run-3" / "trainer.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("no memory")
+    owner = json.dumps({"root": str(tmp_path)})
+    history.step("run-3", "trainer", state="FAILED", penstock_owner=owner, penstock_reason="no memory")
+    lines = printed("runs", "show")
+    assert lines[-1] == "  log  logs/run-3/trainer.log"
+    assert any("no memory" in line for line in lines)
+
+
 def test_diff(history):
     lines = printed("runs", "diff", "latest~1", "latest")
     assert lines[:2] == ["A  run-1 of digits  TIME  complete", "B  run-2 of digits  TIME  complete"]
