@@ -22,8 +22,9 @@ def given(run: Run, kind: str | None = None) -> Iterator[tuple[Step, Artifact]]:
 
 
 def main_output(run: Run) -> Artifact | None:
-    """Return what a run was for: the version that it pushed, else its model, else its last output; None without any."""
-    pushed = [one for _, one in given(run, PUSHED_MODEL) if one.properties.get("pushed") == 1]
-    models = [one for _, one in given(run, "Model")]
-    newest = [one for _, one in given(run)][-1:]
-    return next(iter([*pushed, *models, *newest]), None)
+    """Return what a run was for: a version that it pushed, else its model, else its last examples or output."""
+    every = [one for _, one in given(run)]
+    pushed = [one for one in every if one.type == PUSHED_MODEL and one.properties.get("pushed") == 1]
+    models = [one for one in every if one.type == "Model"]
+    examples = [one for one in every if one.type == "Examples"]
+    return next(iter([*pushed, *models, *examples[-1:], *every[-1:]]), None)
