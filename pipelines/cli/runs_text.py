@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,15 @@ from penstock.metadata.owners import root_of
 from penstock.metadata.records import Artifact, Value
 from penstock.metadata.runs import Run, RunLine, Step
 from penstock.paths import shown_path
-from penstock.pipelines.cli.tables import plain_table, print_table
+from penstock.pipelines.cli.tables import plain_table, print_table, shortened
 from penstock.pipelines.moments import duration, moment
 
 _SHORT = 60
 """Characters of a property's value that a terminal shows; all of it is for --json."""
 _DIGEST = 12
 _UNKNOWN = "—"
+_BY_STEP = frozenset({"data", "metrics", "artifacts"})
+"""Sections whose differences begin with the step's name."""
 _ROWS = 30
 """Differences of a section that a terminal shows."""
 
@@ -82,19 +84,39 @@ def show_diff(found: RunDiff, before: Run, after: Run) -> None:
     """Print what differs, a section a table."""
     typer.echo(f"A  {_told(before)}\nB  {_told(after)}")
     shown = {name: section for name, section in found.sections.items() if section}
+    unfinished = {step.name for run in (before, after) for step in run.steps if step.state not in ("ran", "cached")}
     for name, section in shown.items():
         typer.echo(f"\n{name}")
-        rows = [(one.name, _value(one, one.before), _value(one, one.after), _moved(one)) for one in section[:_ROWS]]
-        for line in plain_table(("", "A", "B", ""), rows):
+        for line in _section(section, unfinished if name in _BY_STEP else set()):
             typer.echo(f"  {line}")
-        if len(section) > _ROWS:
-            typer.echo(f"  and {len(section) - _ROWS} more: --json tells all")
     same = [name for name in found.sections if name not in shown]
     if same:
         shared = f"; {found.same} {'output' if found.same == 1 else 'outputs'} in common" if found.same else ""
         typer.echo(f"\nthe same: {', '.join(same)}{shared}")
     if not before.facts or not after.facts:
         typer.echo("Of one of them commit, modules and library versions were not recorded.")
+
+
+def _section(section: Sequence[Difference], unfinished: Collection[str]) -> Iterator[str]:
+    """Yield the lines of a section; what one run lacks because it did not finish a step is only counted."""
+    lacking = [one for one in section if None in (one.before, one.after) and _step_of(one) in unfinished]
+    told = [one for one in section if one not in lacking]
+    rows = [
+        (one.name, _value(one, one.before, one.after), _value(one, one.after, one.before), _moved(one))
+        for one in told[:_ROWS]
+    ]
+    if rows:
+        yield from plain_table(("", "A", "B", ""), rows)
+    if len(told) > _ROWS:
+        yield f"and {len(told) - _ROWS} more: --json tells all"
+    if lacking:
+        steps = ", ".join(dict.fromkeys(map(_step_of, lacking)))
+        yield f"{len(lacking)} of steps that only one of them finished: {steps}"
+
+
+def _step_of(one: Difference) -> str:
+    """Return the step that a difference in data, metrics or artifacts is about."""
+    return one.name.partition(" ")[0].partition(".")[0]
 
 
 def _head(run: Run) -> Iterator[tuple[str, str]]:
@@ -182,15 +204,15 @@ def _told(run: Run) -> str:
     return f"{run.id} of {run.pipeline}  {moment(run.started)}  {run.state}"
 
 
-def _value(one: Difference, value: Any) -> str:
+def _value(one: Difference, value: Any, other: Any) -> str:
     if value is None:
         return _UNKNOWN
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = " ".join(_text(value).split())
+    text, beside = (" ".join(_text(each).split()) for each in (value, other))
     if one.name != "commit" and len(text) == 64:
         return text[:_DIGEST]
-    return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"
+    return shortened(text, beside, _SHORT)
 
 
 def _moved(one: Difference) -> str:

@@ -55,6 +55,22 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
     ]
 
 
+def shortened(text: str, other: str, length: int) -> str:
+    """Return a text that is compared with another, cut to a length so that where they differ is seen.
+
+    Args:
+        text: The text.
+        other: What stands beside it.
+        length: In characters.
+    """
+    if len(text) <= length:
+        return text
+    same = next((place for place, (one, two) in enumerate(zip(text, other, strict=False)) if one != two), len(other))
+    start = same - length // 3 if same > length * 2 // 3 else 0
+    end = start + length - 1
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
+
+
 def _needed(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
     """Return how wide a terminal must be for a table, in characters."""
     cells = zip(columns, *rows, strict=True)

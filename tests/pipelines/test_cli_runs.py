@@ -140,6 +140,17 @@ def test_diff(history):
     assert json.loads(invoke("runs", "diff", "run-1", "run-2", "--json").output)["after"] == "run-2"
 
 
+def test_what_a_failed_run_lacks_is_counted(history):
+    history.begin("run-3", pipeline="digits", steps='["examples", "trainer", "evaluator", "pusher"]')
+    history.step("run-3", "examples", {"examples": 1}, state="CACHED")
+    history.step("run-3", "trainer", state="FAILED")
+    text = "\n".join(printed("runs", "diff"))
+    assert "\nmetrics\n  6 of steps that only one of them finished: evaluator, trainer\n" in text
+    assert "\n  4 of steps that only one of them finished: trainer, evaluator, pusher\n" in text
+    assert "\n  trainer    done  failed\n" in text
+    assert len(json.loads(invoke("runs", "diff", "--json").output)["sections"]["artifacts"]) == 4
+
+
 @pytest.mark.parametrize("arguments", [(), ("latest",), ("run-2",), ("run-2~1", "run-2")])
 def test_a_run_is_compared_with_the_one_before(history, arguments):
     assert printed("runs", "diff", *arguments) == printed("runs", "diff", "run-1", "run-2")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from penstock.pipelines.cli.tables import plain_table, print_table
+from penstock.pipelines.cli.tables import plain_table, print_table, shortened
 from penstock.pipelines.moments import duration
 
 
@@ -81,3 +81,16 @@ def test_a_narrow_terminal_shows_blocks(terminal):
         "",
         f"run      {ROW[0]}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "shown"),
+    [
+        ("short", "other", "short"),
+        ("a" * 30, "b" * 30, "a" * 11 + "…"),
+        ("a" * 30 + "xyz", "a" * 30 + "b", "…aaaaxyz"),
+        ("a" * 30 + "x" * 30, "a" * 30, "…" + "a" * 4 + "x" * 7 + "…"),
+    ],
+)
+def test_what_differs_is_seen(text, other, shown):
+    assert shortened(text, other, 12) == shown
