@@ -10,6 +10,9 @@ from penstock.metadata import vocabulary
 from penstock.metadata.records import Value
 from penstock.processes import machine, started
 
+LEFT_BEHIND = "the run that started it ended without finishing it"
+"""Why a later run closed an execution; when it ended, nobody knows."""
+
 
 def is_gone(properties: Mapping[str, Value]) -> bool:
     """Return whether it is known that nobody finishes an execution any more.

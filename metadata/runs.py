@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from penstock.metadata import vocabulary
 from penstock.metadata.evaluations import metric_of
-from penstock.metadata.owners import is_gone
+from penstock.metadata.owners import LEFT_BEHIND, is_gone
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact, Execution, RunRecord, Value
 
@@ -147,7 +147,7 @@ def _step(execution: Execution, artifacts: Mapping[int, Artifact], maker: Execut
         name=execution.origin.step,
         component=execution.component,
         state="failed" if left else state,
-        seconds=execution.seconds,
+        seconds=(_ended(execution) - execution.created) / 1000,
         reason=_LEFT if left else str(execution.properties.get(vocabulary.END_REASON, "")),
         execution=execution.id,
         cached_from=maker.origin.run if maker is not None else "",
@@ -230,4 +230,10 @@ def _started(run: RunRecord, executions: Sequence[Execution]) -> int:
 
 def _seconds(run: RunRecord, executions: Sequence[Execution]) -> float:
     began = _started(run, executions)
-    return max([0, *(execution.updated - began for execution in executions)]) / 1000
+    return max([0, *(_ended(execution) - began for execution in executions)]) / 1000
+
+
+def _ended(execution: Execution) -> int:
+    """Return when an execution ended: its last record, unless that is of a later run that found it left behind."""
+    left = execution.properties.get(vocabulary.END_REASON) == LEFT_BEHIND
+    return execution.created if left else max(execution.created, execution.updated)

@@ -66,7 +66,7 @@ def show_run(run: Run) -> None:
             step.component,
             step.state,
             f"{step.seconds:.1f}" if step.execution is not None else "",
-            f"run {step.cached_from}" if step.cached_from else step.reason,
+            f"run {step.cached_from}" if step.cached_from else step.reason.partition("\n")[0],
             "" if step.execution is None else str(step.execution),
         )
         for step in run.steps
@@ -137,6 +137,10 @@ def _head(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _step(step: Step) -> Iterator[str]:
+    first, *rest = step.reason.splitlines() or [""]
+    if rest:  # One line is in the table.
+        yield f"why  {first}"
+        yield from (f"     {line}" for line in rest)
     for title, links in (("in", step.inputs), ("out", step.outputs)):
         for name, artifacts in links.items():
             yield from (f"{title:<4} {name}: {_artifact(artifact)}" for artifact in artifacts)

@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 from penstock.metadata.choose import choose_run
-from penstock.metadata.owners import is_gone, root_of
+from penstock.metadata.owners import LEFT_BEHIND, is_gone, root_of
 from penstock.metadata.reader import Reader
 from penstock.metadata.runs import list_runs, read_run
 from penstock.processes import machine, started
@@ -70,3 +71,20 @@ def test_a_run_that_was_killed_is_not_running(tmp_path, ended):
     )
     history.step("a", "examples", state="RUNNING", **owner(os.getpid()))
     assert list_runs(reader, 1)[0].state == "running"
+
+
+def test_how_long_what_a_later_run_closed_ran_is_not_known(tmp_path):
+    history = History(tmp_path / "m.sqlite")
+    history.begin("a", pipeline="digits")
+    history.step("a", "examples", state="RUNNING")
+    history.step("a", "trainer", state="RUNNING")
+    time.sleep(0.05)
+    executions = history.store.get_executions()
+    for execution in executions:
+        execution.last_known_state = execution.FAILED
+        execution.custom_properties["penstock_reason"].string_value = LEFT_BEHIND
+        history.store.put_executions([execution])
+    reader = Reader(history.file, "digits")
+    run = read_run(reader, choose_run(reader, "a"))
+    assert [step.seconds for step in run.steps] == [0, 0]
+    assert run.seconds == (max(one.create_time_since_epoch for one in executions) - run.started) / 1000

@@ -123,10 +123,10 @@ def test_show_names_the_log_of_what_failed(history, tmp_path):
     log.parent.mkdir(parents=True)
     log.write_text("no memory")
     owner = json.dumps({"root": str(tmp_path)})
-    history.step("run-3", "trainer", state="FAILED", penstock_owner=owner, penstock_reason="no memory")
+    history.step("run-3", "trainer", state="FAILED", penstock_owner=owner, penstock_reason="no\n  memory")
     lines = printed("runs", "show")
-    assert lines[-1] == "  log  logs/run-3/trainer.log"
-    assert any("no memory" in line for line in lines)
+    assert lines[-4:] == ["trainer", "  why  no", "         memory", "  log  logs/run-3/trainer.log"]
+    assert [line.split()[-2:] for line in lines if line.startswith("trainer ")] == [["no", "9"]]
 
 
 def test_diff(history):
