@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 _ABOVE = "(see above)"
+GONE = ", removed by gc"
+"""Behind the place of an artifact whose files are no longer there."""
 _WIDE = 10_000
 
 
@@ -91,7 +93,7 @@ def _artifact(artifact: Artifact) -> str:
     if "mode" in facts:
         served = f"{facts['mode']}, "
     place = str(facts.get("pushed_destination", artifact.uri))
-    return f"{served}{artifact.type} {artifact.id}  {_place(place)}"
+    return f"{served}{artifact.type} {artifact.id}  {_place(place)}{GONE if artifact.deleted else ''}"
 
 
 def _execution(execution: Execution) -> str:

@@ -18,6 +18,7 @@ from penstock.metadata.owners import root_of
 from penstock.metadata.records import Artifact, Value
 from penstock.metadata.runs import Run, RunLine, Step
 from penstock.paths import shown_path
+from penstock.pipelines.cli.lineage_text import GONE
 from penstock.pipelines.cli.tables import plain_table, print_table, shortened
 from penstock.pipelines.moments import duration, moment
 
@@ -169,7 +170,7 @@ def _log(run: Run, step: Step) -> Iterator[str]:
 
 def _artifact(artifact: Artifact) -> str:
     place = artifact.uri if "://" in artifact.uri else shown_path(artifact.uri)
-    return f"{artifact.type} {artifact.id}  {place}"
+    return f"{artifact.type} {artifact.id}  {place}{GONE if artifact.deleted else ''}"
 
 
 _PRIVATE = ("__", "penstock_owner", "penstock_node", "penstock_step", vocabulary.END_REASON)

@@ -50,7 +50,7 @@ class Origins:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a batch inference wrote; ``reason`` says why nothing, where that is so."""
+    """What a batch inference wrote; ``reason`` says why nothing, where that is so, ``gone`` that gc removed it."""
 
     step: str
     scored: bool
@@ -61,6 +61,7 @@ class Predictions:
     form: str
     model: str
     uri: str
+    gone: bool = False
 
 
 def origins(run: Run) -> Origins:
@@ -94,6 +95,7 @@ def _predictions(step: str, artifact: Artifact) -> Predictions:
         form=str(facts.get("format", "")),
         model=f"{facts.get('model_name')}/{version}" if version is not None else f"digest {digest[:12]}",
         uri=artifact.uri,
+        gone=artifact.deleted,
     )
 
 

@@ -79,6 +79,16 @@ def test_what_came_from_outside(history):
     assert "made by nothing in the store: data or a model from outside" in printed(str(outside), "--up")
 
 
+def test_what_gc_removed(history):
+    (artifact,) = history.store.get_artifacts_by_id([7])
+    artifact.state = artifact.DELETED
+    history.store.put_artifacts([artifact])
+    line = "evaluation: ModelEvaluation 7  /digits/evaluator/evaluation/run-2"
+    assert f"{line}, removed by gc\n" in printed("digits/2", "--down")
+    assert f"  out  {line}, removed by gc\n" in invoke("runs", "show", "run-2").output
+    assert [one["id"] for one in json.loads(printed("7", "--json"))["artifacts"] if one["deleted"]] == [7]
+
+
 def test_json_and_mermaid(history):
     found = json.loads(printed("digits/1", "--format", "json"))
     assert (found["target"], found["same"], found["up"], found["down"]) == (5, [5, 2], [4, 3, 2, 1], [3])
