@@ -70,13 +70,12 @@ def _latest(reader: Reader) -> RunRecord:
 
 
 def _before(reader: Reader, run: RunRecord, text: str, back: int) -> RunRecord:
-    # Few runs are asked for first: mostly it is the newest ones that are compared.
-    for limit in (back + 1, _SEARCHED):
-        found = reader.newest_runs(limit)
-        runs = [one.id for one in found]
-        place = runs.index(run.id) if run.id in runs else len(runs)
-        if place + back < len(runs):
-            return found[place + back]
+    runs = reader.newest_runs(back + 1)
+    if runs and runs[0].id != run.id:
+        runs = reader.newest_runs(_SEARCHED)
+    place = next((number for number, one in enumerate(runs) if one.id == run.id), len(runs))
+    if place + back < len(runs):
+        return runs[place + back]
     earlier = max(0, len(runs) - 1 - place)
     raise ConfigError(
         f"there is no run {text!r}{_of(reader)}",

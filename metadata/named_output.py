@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from penstock.errors import ConfigError
 from penstock.metadata import vocabulary
@@ -83,7 +83,7 @@ def step_names(reader: Reader) -> list[str]:
     return list(map(str, found)) if isinstance(found, list) else []
 
 
-def _several(reader: Reader, text: str, what: str, outputs: Sequence[str]) -> ConfigError:
+def _several(reader: Reader, text: str, what: str, outputs: Iterable[str]) -> ConfigError:
     step = text.partition(".")[0]
     return ConfigError(
         what,

@@ -241,3 +241,17 @@ def test_help_ends_with_an_example(command):
     answer = invoke(*command, "--help")
     assert answer.exit_code == 0
     assert f"Example: penstock {' '.join(command)}" in answer.output
+
+
+def test_what_the_system_refuses_is_json_too(history, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "runs")
+
+    monkeypatch.setattr("penstock.pipelines.stores.places", refuse)
+    answer = invoke("runs", "list", "--json")
+    told = json.loads(answer.output)["error"]
+    assert (answer.exit_code, told["where"], told["what"]) == (
+        1,
+        "runs",
+        "reading or writing failed: Permission denied",
+    )
