@@ -12,6 +12,7 @@ from penstock.errors import ConfigError
 from penstock.metadata.named_output import output_of_run, output_of_step, read_from, step_names
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact
+from penstock.paths import shown_path
 
 _SERVED = re.compile(r"(?P<name>[\w.-]+)(?:/(?P<version>\d+))?")
 _UNSAFE = frozenset("'\"\\\n")
@@ -138,5 +139,6 @@ def _nearest_uri(reader: Reader, text: str) -> str | None:
     for place in list(_places(text))[1:]:
         beside = [] if _UNSAFE & set(place) else reader.find(f"uri LIKE '{place}/%'")
         if beside:
-            return closest(next(_places(text)), [artifact.uri for artifact in beside]) or beside[0].uri
+            near = closest(next(_places(text)), [artifact.uri for artifact in beside]) or beside[0].uri
+            return near if "://" in near else shown_path(near)
     return None
