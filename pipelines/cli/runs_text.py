@@ -67,12 +67,12 @@ def show_run(run: Run) -> None:
             step.component,
             step.state,
             f"{step.seconds:.1f}" if step.execution is not None else "",
-            f"run {step.cached_from}" if step.cached_from else step.reason.partition("\n")[0],
             "" if step.execution is None else str(step.execution),
+            f"run {step.cached_from}" if step.cached_from else step.reason.partition("\n")[0],
         )
         for step in run.steps
     ]
-    columns = ("step", "component", "state", "seconds", "from", "execution")
+    columns = ("step", "component", "state", "seconds", "execution", "from")
     print_table(columns, rows, right=("seconds", "execution"), spare=("component", "execution"))
     for step in run.steps:
         if step.execution is not None:

@@ -80,8 +80,8 @@ def test_show(history):
     ]
     assert lines[5] == "  libraries tfx 1.22.0"
     table = [line.split() for line in lines[7:12]]
-    assert table[0] == ["step", "component", "state", "seconds", "from", "execution"]
-    assert table[1][:3] + table[1][-3:] == ["examples", "Some", "cached", "run", "run-1", "5"]
+    assert table[0] == ["step", "component", "state", "seconds", "execution", "from"]
+    assert table[1][:3] + table[1][-3:] == ["examples", "Some", "cached", "5", "run", "run-1"]
     text = "\n".join(lines)
     assert "\ntrainer\n  in   examples: Examples 1  /digits/examples/examples/run-1\n" in text
     assert '\n  with epochs=8, hparams={"units": 64}\n' in text
@@ -126,7 +126,7 @@ def test_show_names_the_log_of_what_failed(history, tmp_path):
     history.step("run-3", "trainer", state="FAILED", penstock_owner=owner, penstock_reason="no\n  memory")
     lines = printed("runs", "show")
     assert lines[-4:] == ["trainer", "  why  no", "         memory", "  log  logs/run-3/trainer.log"]
-    assert [line.split()[-2:] for line in lines if line.startswith("trainer ")] == [["no", "9"]]
+    assert [line.split()[-2:] for line in lines if line.startswith("trainer ")] == [["9", "no"]]
 
 
 def test_diff(history):
