@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -28,7 +29,7 @@ class Step:
         name: The step.
         component: Short name of its component.
         state: What became of it.
-        seconds: From the first record of its execution to the last; 0 where it was not run.
+        seconds: From the first record of its execution to the last, or to now while it runs; 0 where it was not run.
         reason: Why it failed, where the store knows.
         execution: Its execution; None where it was not run.
         cached_from: The run whose outputs it took; empty where it ran itself.
@@ -58,7 +59,7 @@ class Run:
         pipeline: Its pipeline.
         state: What became of it: ``incomplete`` where steps are missing though none failed and none runs.
         started: Milliseconds since 1970.
-        seconds: Until the last record of a step.
+        seconds: Until the last record of a step, or until now while one runs.
         facts: What the runner recorded: config, commit, versions.
         steps: In the order of the pipeline.
     """
@@ -85,7 +86,7 @@ class RunLine:
         pipeline: Its pipeline.
         state: What became of it.
         started: Milliseconds since 1970.
-        seconds: Until the last record of a step.
+        seconds: Until the last record of a step, or until now while one runs.
         steps: State → how many steps.
         version: The versions that it pushed, or took from the cache, such as ``digits/3``; empty where it did not.
         metric: A metric of its model, by name: the Evaluator's first, else the training's; empty where there is none.
@@ -234,6 +235,8 @@ def _seconds(run: RunRecord, executions: Sequence[Execution]) -> float:
 
 
 def _ended(execution: Execution) -> int:
-    """Return when an execution ended: its last record, unless that is of a later run that found it left behind."""
+    """Return when an execution ended: now while it runs, when it began where nobody knows, else at its last record."""
+    if _STATES.get(execution.state) == "running":
+        return execution.created if is_gone(execution.properties) else time.time_ns() // 1_000_000
     left = execution.properties.get(vocabulary.END_REASON) == LEFT_BEHIND
     return execution.created if left else max(execution.created, execution.updated)

@@ -125,7 +125,8 @@ def _head(run: Run) -> Iterator[tuple[str, str]]:
     pushed = [one.properties for _, one in given(run, PUSHED_MODEL) if one.properties.get("pushed") == 1]
     if pushed:
         yield "pushed", ", ".join(f"{one.get('model_name', '')}/{one.get('pushed_version', '')}" for one in pushed)
-    yield "started", f"{moment(run.started)}, took {duration(run.seconds)}"
+    took = "running for" if run.state == "running" else "took"
+    yield "started", f"{moment(run.started)}, {took} {duration(run.seconds)}"
     if vocabulary.CONFIG_DIGEST in facts:
         digest = str(facts[vocabulary.CONFIG_DIGEST])[:_DIGEST]
         yield "config", f"{facts.get(vocabulary.CONFIG_FILE, _UNKNOWN)}, digest {digest}"

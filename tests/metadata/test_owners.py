@@ -71,6 +71,11 @@ def test_a_run_that_was_killed_is_not_running(tmp_path, ended):
     )
     history.step("a", "examples", state="RUNNING", **owner(os.getpid()))
     assert list_runs(reader, 1)[0].state == "running"
+    before = read_run(reader, choose_run(reader, "a"))
+    time.sleep(0.01)
+    after = read_run(reader, choose_run(reader, "a"))
+    assert 0 <= before.steps[0].seconds < after.steps[0].seconds
+    assert before.seconds < after.seconds
 
 
 def test_how_long_what_a_later_run_closed_ran_is_not_known(tmp_path):
