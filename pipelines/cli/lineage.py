@@ -82,7 +82,8 @@ def _labelled(what: str, in_: In) -> tuple[Reader, Artifact]:
     from penstock.pipelines.models.tracking import tracked
 
     name, _, label = what.partition("@")
-    model = find_model(name, [place for place in in_ or () if place.suffix != ".sqlite"])
+    # Models are looked for in folders: a store lies in its pipeline's root.
+    model = find_model(name, [place.parent if place.suffix == ".sqlite" else place for place in in_ or ()])
     version = labelled_version(model, label)
     place = tracked(model, version)
     if place is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -121,6 +122,14 @@ def test_a_label(labelled):
     output = printed("digits@stable")
     assert output.startswith("digits/1, PushedModel 6  serving/digits/1\n├── made by\n│   └── pusher, run run1")
     assert "scores, run run1" in output
+
+
+def test_a_label_in_the_root_of_a_store(labelled, tmp_path):
+    assert printed("digits@stable", "--in", "metadata.sqlite") == printed("digits@stable")
+    (tmp_path / "other").mkdir()
+    shutil.move("metadata.sqlite", "other")
+    answer = invoke("lineage", "digits@stable", "--in", "other/metadata.sqlite")
+    assert "there is no model 'digits'" in str(answer.exception)
 
 
 def test_a_label_that_is_not_there(labelled):
