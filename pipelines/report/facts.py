@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 from penstock.metadata import vocabulary
+from penstock.metadata.fingerprints import input_facts
 from penstock.metadata.given import given
 from penstock.metadata.records import Artifact, Value
 from penstock.metadata.runs import Run
@@ -122,9 +123,8 @@ def _versions(facts: Mapping[str, Value]) -> Iterator[Fact]:
 
 def _data(run: Run) -> Iterator[Fact]:
     for step, artifact in given(run, "Examples"):
-        for part in str(artifact.properties.get(vocabulary.INPUT_FINGERPRINT, "")).splitlines():
-            split, _, rest = part.removeprefix("split:").partition(",")
-            yield Fact(f"{step.name}, {split}", rest.replace(",", ", "))
+        for name, value in input_facts(artifact.properties.get(vocabulary.INPUT_FINGERPRINT)).items():
+            yield Fact(f"{step.name}, {name}", value)
 
 
 def _code(recorded: Any) -> Iterator[Fact]:
