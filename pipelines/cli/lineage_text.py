@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from penstock.metadata.lineage import Lineage
 from penstock.metadata.named_output import INPUT_BASE
 from penstock.metadata.records import Artifact, Execution
+from penstock.metadata.vocabulary import END_REASON
 from penstock.paths import shown_path
 
 if TYPE_CHECKING:
@@ -111,4 +112,7 @@ def _place(place: str) -> str:
 
 
 def _ending(execution: Execution) -> str:
-    return "" if execution.state == "COMPLETE" else f", {execution.state}"
+    if execution.state == "COMPLETE":
+        return ""
+    reason = str(execution.properties.get(END_REASON, "")).partition("\n")[0]
+    return f", {execution.state}: {reason}" if reason else f", {execution.state}"

@@ -97,8 +97,8 @@ def _entries(scan: Scan, format_: Format, namespace: str, repository: str) -> It
 def _write(entries: Iterator[dict[str, Any]], output: Path) -> None:
     """Publish the lines in one step: what fails leaves no half of a file."""
     from penstock import durable
-    from penstock.errors import EnvironmentProblem
-    from penstock.pipelines.config.marks import shown_path
+    from penstock.paths import shown_path
+    from penstock.pipelines.written import written
 
     count = 0
 
@@ -109,17 +109,8 @@ def _write(entries: Iterator[dict[str, Any]], output: Path) -> None:
                 file.write(_line(entry))
                 count += 1
 
-    try:
-        if output.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
+    with written(output, "the export"):
         durable.write_beside(output, write, alone=False)
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"the export cannot be written: {error.strerror or error}",
-            where=shown_path(output),
-            expected="a file in a folder that is there and can be written",
-            hint="name another file with -o",
-        ) from error
     typer.echo(f"{shown_path(output)}  {count} lines, {output.stat().st_size / 1000:.0f} kB")
 
 

@@ -79,6 +79,14 @@ def test_what_came_from_outside(history):
     assert "made by nothing in the store: data or a model from outside" in printed(str(outside), "--up")
 
 
+def test_what_failed_says_why(history):
+    history.step("run-3", "trainer", {}, {"examples": [1]}, state="FAILED", penstock_reason="no memory\nat all")
+    history.step("run-4", "trainer", {}, {"examples": [1]}, state="RUNNING")
+    output = printed("1", "--down")
+    assert "trainer, run run-3, execution 9, FAILED: no memory\n" in output
+    assert "trainer, run run-4, execution 10, RUNNING\n" in output
+
+
 def test_what_gc_removed(history):
     (artifact,) = history.store.get_artifacts_by_id([7])
     artifact.state = artifact.DELETED
