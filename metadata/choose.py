@@ -1,4 +1,4 @@
-"""The one run that a person means by an id, the beginning of one, ``latest`` or ``latest~1``."""
+"""The one run that a person means by an id, its beginning or ``latest``, with ``~1`` for the one before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from penstock.errors import ConfigError
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import RunRecord
 
-_LATEST = re.compile(r"latest(?:~(\d+))?")
+_BACK = re.compile(r"(.+)~(\d{1,4})")
+_LATEST = "latest"
 _EXPECTED = "a run's id, its beginning, latest, or latest~1 for the one before"
 _SHOWN = 5
 _SEARCHED = 1000
@@ -22,9 +23,11 @@ def choose_run(reader: Reader, text: str) -> RunRecord:
     Raises:
         ConfigError: There is none, or there are several.
     """
-    latest = _LATEST.fullmatch(text)
-    if latest:
-        return _latest(reader, text, int(latest[1] or 0))
+    back = _BACK.fullmatch(text)
+    if back:
+        return _before(reader, choose_run(reader, back[1]), text, int(back[2]))
+    if text == _LATEST:
+        return _latest(reader)
     found = reader.runs_named(text)
     exact = [run for run in found if run.id == text]
     if len(exact or found) == 1:
@@ -45,15 +48,40 @@ def choose_run(reader: Reader, text: str) -> RunRecord:
     )
 
 
-def _latest(reader: Reader, text: str, back: int) -> RunRecord:
+def run_before(reader: Reader, run: RunRecord) -> RunRecord:
+    """Return the run of the same pipeline before another.
+
+    Raises:
+        ConfigError: It is the first.
+    """
+    return _before(reader, run, f"{run.id}~1", 1)
+
+
+def is_latest(text: str) -> bool:
+    """Return whether a text asks for the newest run, or one so many before it, rather than names one."""
+    return text == _LATEST or text.startswith(f"{_LATEST}~")
+
+
+def _latest(reader: Reader) -> RunRecord:
+    newest = reader.newest_runs(1)
+    if newest:
+        return newest[0]
+    raise ConfigError(f"there is no run {_LATEST!r}{_of(reader)}", where=str(reader.sqlite), hint=_none_yet())
+
+
+def _before(reader: Reader, run: RunRecord, text: str, back: int) -> RunRecord:
     runs = reader.newest_runs(back + 1)
-    if len(runs) > back:
-        return runs[back]
+    if runs and runs[0].id != run.id:
+        runs = reader.newest_runs(_SEARCHED)
+    place = next((number for number, one in enumerate(runs) if one.id == run.id), len(runs))
+    if place + back < len(runs):
+        return runs[place + back]
+    earlier = max(0, len(runs) - 1 - place)
     raise ConfigError(
         f"there is no run {text!r}{_of(reader)}",
-        where=str(reader.location),
-        received=f"{len(runs)} runs",
-        hint=f"the oldest is latest~{len(runs) - 1}" if runs else _none_yet(),
+        where=str(reader.sqlite),
+        received=f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}, {earlier} before {run.id}",
+        hint=f"the oldest is {text.rpartition('~')[0]}~{earlier}" if earlier else "there is none before it to compare",
     )
 
 

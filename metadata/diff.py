@@ -9,6 +9,7 @@ from typing import Any
 
 from penstock.metadata import vocabulary
 from penstock.metadata.evaluations import metrics_by_slice, training_metrics
+from penstock.metadata.fingerprints import input_facts
 from penstock.metadata.records import Artifact, Value
 from penstock.metadata.runs import Run, Step
 
@@ -98,10 +99,8 @@ class _View:
         """Fingerprints of what was read from outside, and of the rows that models were trained on."""
         for step, name, artifact in _outputs(self._run):
             if artifact.type == "Examples" and vocabulary.INPUT_FINGERPRINT in artifact.properties:
-                fingerprint = str(artifact.properties[vocabulary.INPUT_FINGERPRINT])
-                for part in fingerprint.splitlines():
-                    split, _, rest = part.removeprefix("split:").partition(",")
-                    yield f"{step.name}.{name} {split}", rest
+                told = input_facts(artifact.properties[vocabulary.INPUT_FINGERPRINT])
+                yield from ((f"{step.name}.{name} {fact}", value) for fact, value in told.items())
             if artifact.type == "Model":
                 facts = artifact.properties
                 yield from ((f"{step.name} {key}", facts[key]) for key in _DATA if key in facts)

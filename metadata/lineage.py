@@ -91,7 +91,12 @@ def _copied(reader: Reader, target: Artifact) -> dict[int, Artifact]:
         return {}
     maker = reader.makers([target.id]).get(target.id)
     inputs = reader.artifacts(maker.all_inputs()) if maker is not None else {}
-    return {key: artifact for key, artifact in inputs.items() if artifact.type in MODELS}
+    modes = [mode.strip() for mode in str(target.properties.get("modes", "")).split(",")]
+    return {
+        key: artifact
+        for key, artifact in inputs.items()
+        if artifact.type in MODELS and artifact.properties.get("mode", modes[0]) in modes
+    }
 
 
 def _up(reader: Reader, target: Artifact) -> _Walk:

@@ -31,9 +31,14 @@ def _lines(found: Lineage) -> Iterator[str]:
 def _artifact(artifact: Artifact) -> str:
     facts = artifact.properties
     name = f"{facts['model_name']}/{facts['pushed_version']} " if facts.get("pushed") == 1 else ""
-    return f"{name}{artifact.type} {artifact.id}".translate(_ESCAPED)
+    mode = f"{facts['mode']} " if "mode" in facts else ""
+    return f"{name}{mode}{artifact.type} {artifact.id}".translate(_ESCAPED)
 
 
 def _execution(execution: Execution) -> str:
+    facts = execution.properties
+    if not execution.origin.step and "label" in facts:
+        change = f"{facts.get('kind')} {facts['label']}: {facts.get('before', 'new')} → {facts.get('after')}"
+        return change.translate(_ESCAPED)
     parts = (execution.origin.step or execution.component, execution.origin.run)
     return "<br/>".join(part.translate(_ESCAPED) for part in parts if part)

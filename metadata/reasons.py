@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from penstock.metadata import vocabulary
 from penstock.metadata.diff import flatten
+from penstock.metadata.fingerprints import input_facts
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Execution, Value
 
@@ -90,7 +91,7 @@ def _parameters(before: Mapping[str, Value], now: Mapping[str, Any]) -> Iterator
         if name.startswith("_") or name == vocabulary.USER_CODE or not isinstance(new, int | float | str) or old == new:
             continue
         if name == vocabulary.INPUT_FINGERPRINT:
-            yield from (Change("data", *rest) for rest in _differing(_fingerprints(old), _fingerprints(new)))
+            yield from (Change("data", *rest) for rest in _differing(input_facts(old), input_facts(new)))
         elif name == vocabulary.CONFIG:
             yield from (Change("parameter", *rest) for rest in _differing(_flat(old), _flat(new)))
         else:
@@ -106,12 +107,6 @@ def _code(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Change]
 
 def _versions(before: Mapping[str, Value], now: Mapping[str, str]) -> Iterator[Change]:
     return (Change("version", *rest) for rest in _differing(before, now))
-
-
-def _fingerprints(value: Value | None) -> dict[str, str]:
-    """Return split → number, size and times of its files, as TFX's ExampleGens record them."""
-    lines = (line.removeprefix("split:").partition(",") for line in str(value or "").splitlines())
-    return {split: rest for split, _, rest in lines}
 
 
 def _flat(value: Value | None) -> dict[str, Any]:

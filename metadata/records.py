@@ -17,6 +17,7 @@ class Artifact:
     Attributes:
         properties: Declared and custom ones together.
         created: When it was recorded, milliseconds since 1970.
+        deleted: Whether ``penstock gc`` removed its files.
     """
 
     id: int
@@ -24,6 +25,7 @@ class Artifact:
     uri: str
     properties: Mapping[str, Value]
     created: int = 0
+    deleted: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,5 +107,6 @@ def scalar_properties(owner: Any) -> dict[str, Value]:
 
 def artifact_record(artifact: Any) -> Artifact:
     """Return ML Metadata's message as a record."""
+    deleted = artifact.state == artifact.DELETED
     properties = scalar_properties(artifact)
-    return Artifact(artifact.id, artifact.type, artifact.uri, properties, artifact.create_time_since_epoch)
+    return Artifact(artifact.id, artifact.type, artifact.uri, properties, artifact.create_time_since_epoch, deleted)

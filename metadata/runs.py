@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from penstock.metadata import vocabulary
 from penstock.metadata.evaluations import metric_of
+from penstock.metadata.owners import LEFT_BEHIND, is_gone
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact, Execution, RunRecord, Value
 
 StepState = Literal["ran", "cached", "failed", "running", "not run"]
 RunState = Literal["complete", "failed", "running", "incomplete"]
 _STATES: Mapping[str, StepState] = {"COMPLETE": "ran", "CACHED": "cached", "RUNNING": "running", "NEW": "running"}
+_LEFT = "its process is gone: killed, or the machine stopped; the next run closes it"
 _TOLD = frozenset({"PushedModel", "Model", "ModelEvaluation"})
 
 
@@ -26,7 +29,7 @@ class Step:
         name: The step.
         component: Short name of its component.
         state: What became of it.
-        seconds: From the first record of its execution to the last; 0 where it was not run.
+        seconds: From the first record of its execution to the last, or to now while it runs; 0 where it was not run.
         reason: Why it failed, where the store knows.
         execution: Its execution; None where it was not run.
         cached_from: The run whose outputs it took; empty where it ran itself.
@@ -56,7 +59,7 @@ class Run:
         pipeline: Its pipeline.
         state: What became of it: ``incomplete`` where steps are missing though none failed and none runs.
         started: Milliseconds since 1970.
-        seconds: Until the last record of a step.
+        seconds: Until the last record of a step, or until now while one runs.
         facts: What the runner recorded: config, commit, versions.
         steps: In the order of the pipeline.
     """
@@ -83,7 +86,7 @@ class RunLine:
         pipeline: Its pipeline.
         state: What became of it.
         started: Milliseconds since 1970.
-        seconds: Until the last record of a step.
+        seconds: Until the last record of a step, or until now while one runs.
         steps: State → how many steps.
         version: The versions that it pushed, or took from the cache, such as ``digits/3``; empty where it did not.
         metric: A metric of its model, by name: the Evaluator's first, else the training's; empty where there is none.
@@ -139,12 +142,14 @@ def read_run(reader: Reader, run: RunRecord) -> Run:
 
 def _step(execution: Execution, artifacts: Mapping[int, Artifact], maker: Execution | None) -> Step:
     looked_up = execution.component == "Resolver"
+    state = "ran" if looked_up and execution.state == "CACHED" else _STATES.get(execution.state, "failed")
+    left = state == "running" and is_gone(execution.properties)
     return Step(
         name=execution.origin.step,
         component=execution.component,
-        state="ran" if looked_up and execution.state == "CACHED" else _STATES.get(execution.state, "failed"),
-        seconds=execution.seconds,
-        reason=str(execution.properties.get(vocabulary.END_REASON, "")),
+        state="failed" if left else state,
+        seconds=(_ended(execution) - execution.created) / 1000,
+        reason=_LEFT if left else str(execution.properties.get(vocabulary.END_REASON, "")),
         execution=execution.id,
         cached_from=maker.origin.run if maker is not None else "",
         inputs=_resolved(execution.inputs, artifacts),
@@ -226,4 +231,12 @@ def _started(run: RunRecord, executions: Sequence[Execution]) -> int:
 
 def _seconds(run: RunRecord, executions: Sequence[Execution]) -> float:
     began = _started(run, executions)
-    return max([0, *(execution.updated - began for execution in executions)]) / 1000
+    return max([0, *(_ended(execution) - began for execution in executions)]) / 1000
+
+
+def _ended(execution: Execution) -> int:
+    """Return when an execution ended: now while it runs, when it began where nobody knows, else at its last record."""
+    if _STATES.get(execution.state) == "running":
+        return execution.created if is_gone(execution.properties) else time.time_ns() // 1_000_000
+    left = execution.properties.get(vocabulary.END_REASON) == LEFT_BEHIND
+    return execution.created if left else max(execution.created, execution.updated)

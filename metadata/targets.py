@@ -1,4 +1,4 @@
-"""The artifact that a person means by an id, a URI, a file, or a version that was pushed."""
+"""The artifact that a person means by an id, a URI, a file, a version that was pushed, a step or a run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from pathlib import Path, PurePosixPath
 
 from penstock.closest import closest
 from penstock.errors import ConfigError
+from penstock.metadata.named_output import output_of_run, output_of_step, read_from, step_names
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact
+from penstock.paths import shown_path
 
 _SERVED = re.compile(r"(?P<name>[\w.-]+)(?:/(?P<version>\d+))?")
 _UNSAFE = frozenset("'\"\\\n")
-_EXPECTED = "an artifact's id, its URI, a file in it, a pushed version (digits/3, digits@stable) or a model's name"
+_LABELLED = re.compile(r"([\w.-]+):([\w.-]+)")
+_EXPECTED = (
+    "a pushed version (digits/3, digits@stable), a model's name, an artifact's id, its URI, a file in it, "
+    "a step's output (trainer.model), a run, or data that a run has read"
+)
 
 
 def find_artifact(reader: Reader, text: str) -> Artifact:
@@ -22,13 +28,22 @@ def find_artifact(reader: Reader, text: str) -> Artifact:
 
     Args:
         reader: The pipeline's part of the store.
-        text: An id; a URI, or a path to or into an artifact or a pushed version; ``name/version``; or a model's name,
-            whose newest pushed version is meant. Labels are not known here: see what asks this function.
+        text: An id; a URI, or a path to or into an artifact or a pushed version; ``name/version``; a model's name,
+            whose newest pushed version is meant; ``step.output`` or a step, whose newest is meant; a run, of which the
+            version is meant that it pushed; or a path to data that a run has read. Labels are not known here: see what
+            asks this function.
 
     Raises:
         ConfigError: There is no such artifact.
     """
-    found = _by_id(reader, text) or _served(reader, text) or _at_place(reader, text)
+    found = (
+        _by_id(reader, text)
+        or _served(reader, text)
+        or output_of_step(reader, text)
+        or output_of_run(reader, text)
+        or _at_place(reader, text)
+        or read_from(reader, tuple(_places(text)))
+    )
     if found is not None:
         return found
     raise ConfigError(
@@ -100,25 +115,30 @@ def _nearest(reader: Reader, text: str) -> str | None:
     if text.isdecimal():
         newest = reader.find("id > 0", 1)
         return f"ids go up to {newest[0].id}" if newest else None
-    near = _nearest_version(reader, text) if _SERVED.fullmatch(text) else _nearest_uri(reader, text)
+    labelled = _LABELLED.fullmatch(text)
+    if labelled:
+        return f"a label stands behind an @: {labelled[1]}@{labelled[2]}"
+    near = _nearest_name(reader, text) if _SERVED.fullmatch(text) else _nearest_uri(reader, text)
     return f"did you mean {near}?" if near else "penstock runs show latest lists the artifacts of a run"
 
 
-def _nearest_version(reader: Reader, text: str) -> str | None:
+def _nearest_name(reader: Reader, text: str) -> str | None:
+    """Return the model, or of a text without a version also the step, whose name comes closest."""
     name, slash, _ = text.partition("/")
     newest: dict[str, str] = {}
     for artifact in reader.of_type("PushedModel"):
         if artifact.properties.get("pushed") == 1:
             newest[str(artifact.properties.get("model_name", ""))] = str(artifact.properties.get("pushed_version", ""))
-    near = closest(name, newest)
-    if near is None:
-        return None
-    return f"{near}/{newest[near]}, the newest version" if slash else near
+    if slash:
+        near = closest(name, newest)
+        return f"{near}/{newest[near]}, the newest version" if near is not None else None
+    return closest(text, newest) or closest(text.partition(".")[0], step_names(reader))
 
 
 def _nearest_uri(reader: Reader, text: str) -> str | None:
     for place in list(_places(text))[1:]:
         beside = [] if _UNSAFE & set(place) else reader.find(f"uri LIKE '{place}/%'")
         if beside:
-            return closest(next(_places(text)), [artifact.uri for artifact in beside]) or beside[0].uri
+            near = closest(next(_places(text)), [artifact.uri for artifact in beside]) or beside[0].uri
+            return near if "://" in near else shown_path(near)
     return None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated, NoReturn
 
 import typer
 
-from penstock.errors import EnvironmentProblem, PenstockError
+from penstock.errors import PenstockError
 from penstock.pipelines.cli import (
     compile,  # noqa: A004  The subcommand's name.
     convert,
@@ -31,6 +30,7 @@ from penstock.pipelines.cli import (
     validate,
     why,
 )
+from penstock.pipelines.cli.options import problem
 from penstock.version import __version__
 
 app = typer.Typer(
@@ -91,15 +91,9 @@ def main() -> None:
     except PenstockError as error:
         _end_with(error)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        hint = "check free space and permissions, then run again"
-        _end_with(EnvironmentProblem(f"reading or writing failed: {reason}", where=_shown(error.filename), hint=hint))
+        _end_with(problem(error))
 
 
 def _end_with(error: PenstockError) -> NoReturn:
     typer.echo(str(error), err=True)
     sys.exit(error.exit_code)
-
-
-def _shown(file: object) -> str | None:
-    return None if file is None else os.fsdecode(file) if isinstance(file, str | bytes) else str(file)

@@ -25,27 +25,30 @@ class Format(StrEnum):
 
 
 @example("penstock lineage digits@stable")
-def lineage(
+def lineage(  # noqa: PLR0913  One argument an option.
     what: Annotated[
         str,
         typer.Argument(
             metavar="X",
-            help="A served version (digits/3, digits@stable), an artifact's id, its URI, or a file in it.",
-            show_default=False,
+            help="A served version (digits/3, digits@stable), an artifact's id, its URI, a file in it, a step's output "
+            "(trainer.model), data that was read, or a run: the version that it pushed, or its model.",
         ),
-    ],
+    ] = "latest",
     *,
     up: Annotated[bool, typer.Option("--up", help="Only what made it.")] = False,
     down: Annotated[bool, typer.Option("--down", help="Only what used it.")] = False,
     format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TREE,
     in_: In = None,
     pipeline: Pipeline = None,
+    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Tell what made a model or any other artifact, and what used it."""
     from penstock.metadata.lineage import lineage as ask
     from penstock.metadata.mermaid import mermaid
     from penstock.pipelines.cli.lineage_text import show_tree
 
+    if json:
+        format_ = Format.JSON
     with errors_as_json(enabled=format_ is Format.JSON):
         reader, target = _found(what, in_, pipeline)
         found = ask(reader, target, "up" if up and not down else "down" if down and not up else None)
@@ -58,9 +61,14 @@ def lineage(
 
 
 def _found(what: str, in_: In, pipeline: str | None) -> tuple[Reader, Artifact]:
+    from penstock.metadata.choose import is_latest
     from penstock.metadata.targets import find_artifact
+    from penstock.pipelines.cli.chosen_run import chosen_run
     from penstock.pipelines.stores import ask_all, readers
 
+    if is_latest(what):
+        reader, _ = chosen_run(what, in_, pipeline)
+        return reader, find_artifact(reader, what)
     if "@" in what and "/" not in what:
         return _labelled(what, in_)
     return ask_all(readers(in_ or (), pipeline), lambda reader: find_artifact(reader, what), repr(what))
@@ -74,7 +82,8 @@ def _labelled(what: str, in_: In) -> tuple[Reader, Artifact]:
     from penstock.pipelines.models.tracking import tracked
 
     name, _, label = what.partition("@")
-    model = find_model(name, [place for place in in_ or () if place.suffix != ".sqlite"])
+    # Models are looked for in folders: a store lies in its pipeline's root.
+    model = find_model(name, [place.parent if place.suffix == ".sqlite" else place for place in in_ or ()])
     version = labelled_version(model, label)
     place = tracked(model, version)
     if place is None:

@@ -7,13 +7,17 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from penstock.metadata.lineage import Lineage
+from penstock.metadata.named_output import INPUT_BASE
 from penstock.metadata.records import Artifact, Execution
+from penstock.metadata.vocabulary import END_REASON
 from penstock.paths import shown_path
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
 _ABOVE = "(see above)"
+GONE = ", removed by gc"
+"""Behind the place of an artifact whose files are no longer there."""
 _WIDE = 10_000
 
 
@@ -90,7 +94,7 @@ def _artifact(artifact: Artifact) -> str:
     if "mode" in facts:
         served = f"{facts['mode']}, "
     place = str(facts.get("pushed_destination", artifact.uri))
-    return f"{served}{artifact.type} {artifact.id}  {place if '://' in place else shown_path(place)}"
+    return f"{served}{artifact.type} {artifact.id}  {_place(place)}{GONE if artifact.deleted else ''}"
 
 
 def _execution(execution: Execution) -> str:
@@ -99,8 +103,16 @@ def _execution(execution: Execution) -> str:
         change = f"{facts.get('kind')} {facts['label']}: {facts.get('before', 'new')} → {facts.get('after')}"
         return f"{change}, execution {execution.id}{_ending(execution)}"
     run = f", run {execution.origin.run}" if execution.origin.run else ""
-    return f"{execution.origin.step or execution.component}{run}, execution {execution.id}{_ending(execution)}"
+    read = f", from {_place(str(facts[INPUT_BASE]))}" if facts.get(INPUT_BASE) else ""
+    return f"{execution.origin.step or execution.component}{run}, execution {execution.id}{read}{_ending(execution)}"
+
+
+def _place(place: str) -> str:
+    return place if "://" in place else shown_path(place)
 
 
 def _ending(execution: Execution) -> str:
-    return "" if execution.state == "COMPLETE" else f", {execution.state}"
+    if execution.state == "COMPLETE":
+        return ""
+    reason = str(execution.properties.get(END_REASON, "")).partition("\n")[0]
+    return f", {execution.state}: {reason}" if reason else f", {execution.state}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penstock.errors import ConfigError
-from penstock.pipelines.cli.metadata_options import In, Pipeline
+from penstock.pipelines.cli.metadata_options import STANDARD_OUTPUT, In, Pipeline
 from penstock.pipelines.cli.options import example
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _group() -> None:
 def export(  # noqa: PLR0913  One argument an option.
     *,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Standard output when not given.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Standard output when not given, or -.")
     ] = None,
     format_: Annotated[
         Format, typer.Option("--format", help="Everything as JSON Lines, or OpenLineage events.")
@@ -74,7 +74,7 @@ def export(  # noqa: PLR0913  One argument an option.
         from penstock.pipelines.openlineage import send
 
         typer.echo(f"{send(entries, post, timeout)} events sent to {post}")
-    elif output is None:
+    elif output is None or output == STANDARD_OUTPUT:
         for entry in entries:
             sys.stdout.write(_line(entry))
     else:
@@ -97,8 +97,8 @@ def _entries(scan: Scan, format_: Format, namespace: str, repository: str) -> It
 def _write(entries: Iterator[dict[str, Any]], output: Path) -> None:
     """Publish the lines in one step: what fails leaves no half of a file."""
     from penstock import durable
-    from penstock.errors import EnvironmentProblem
-    from penstock.pipelines.config.marks import shown_path
+    from penstock.paths import shown_path
+    from penstock.pipelines.written import written
 
     count = 0
 
@@ -109,17 +109,8 @@ def _write(entries: Iterator[dict[str, Any]], output: Path) -> None:
                 file.write(_line(entry))
                 count += 1
 
-    try:
-        if output.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
+    with written(output, "the export"):
         durable.write_beside(output, write, alone=False)
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"the export cannot be written: {error.strerror or error}",
-            where=shown_path(output),
-            expected="a file in a folder that is there and can be written",
-            hint="name another file with -o",
-        ) from error
     typer.echo(f"{shown_path(output)}  {count} lines, {output.stat().st_size / 1000:.0f} kB")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's id, its beginning, latest, or latest~1 for the one before.")
+    str, typer.Argument(metavar="RUN", help="A run's id, its beginning, latest, or latest~1 for the one before it.")
 ]
 In = Annotated[
     list[Path] | None,
@@ -19,3 +19,5 @@ In = Annotated[
 Pipeline = Annotated[
     str | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline, where a store has several.")
 ]
+STANDARD_OUTPUT = Path("-")
+"""What stands for it where a file may be named."""

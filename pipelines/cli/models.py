@@ -55,7 +55,10 @@ def list_models(
 
 @example("penstock models show digits/2")
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME[/VERSION]", help="The model, or one of its versions.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME[/VERSION]", help="The model, or one of its versions: digits/2, digits@stable."),
+    ],
     *,
     in_: In = None,
     json: Json = False,
@@ -179,12 +182,17 @@ for command, title in (
 
 
 def _named(name: str, where: list[Path] | None) -> tuple[Model, int | None]:
-    """Return the model, and the version behind its slash."""
+    """Return the model, and the version behind its slash, or the one that the label behind an @ points to."""
+    from penstock.pipelines.models.choose import labelled_version
     from penstock.pipelines.models.find import find_model
 
+    plain, at, label = name.partition("@")
+    if at:
+        model = find_model(plain, where or ())
+        return model, labelled_version(model, label)
     plain, slash, version = name.partition("/")
     if slash and not version.isdecimal():
-        raise ConfigError(f"{name!r} names no version", expected=f"{plain}/NUMBER")
+        raise ConfigError(f"{name!r} names no version", expected=f"{plain}/NUMBER or {plain}@LABEL")
     return find_model(plain, where or ()), int(version) if slash else None
 
 

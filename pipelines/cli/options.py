@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from penstock.errors import PenstockError
+from penstock.errors import EnvironmentProblem, PenstockError
 
 # Whether it can be read is for the loader to say, in its own words and as JSON too.
 File = Annotated[
@@ -45,8 +46,19 @@ def errors_as_json(*, enabled: bool) -> Iterator[None]:
     """Print an error as JSON on standard output too, so that a caller that asked for JSON always gets it."""
     try:
         yield
-    except PenstockError as error:
-        if not enabled:
+    except (PenstockError, OSError) as error:
+        if not enabled or isinstance(error, BrokenPipeError):
             raise
-        print_json({"error": error.to_dict()})
-        raise typer.Exit(error.exit_code) from error
+        told = problem(error) if isinstance(error, OSError) else error
+        print_json({"error": told.to_dict()})
+        raise typer.Exit(told.exit_code) from error
+
+
+def problem(error: OSError) -> EnvironmentProblem:
+    """Return what the system refused as an error of ours."""
+    file = error.filename
+    return EnvironmentProblem(
+        f"reading or writing failed: {error.strerror or type(error).__name__}",
+        where=None if file is None else os.fsdecode(file) if isinstance(file, str | bytes) else str(file),
+        hint="check free space and permissions, then run again",
+    )

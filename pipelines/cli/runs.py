@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated
 
 import typer
 
@@ -14,7 +15,7 @@ from penstock.pipelines.cli.remote_options import Namespace, OptionalHost, Token
 app = typer.Typer(
     name="runs",
     help="List, show and compare the runs recorded here; list, follow and stop those on a cluster.",
-    epilog="Example: penstock runs diff latest~1 latest",
+    epilog="Example: penstock runs diff",
     no_args_is_help=True,
 )
 
@@ -50,39 +51,60 @@ def list_runs(  # noqa: PLR0913  One argument an option.
         show_list(found)
 
 
-@example("penstock runs show latest")
-def show(run: Run, *, in_: In = None, pipeline: Pipeline = None, json: Json = False) -> None:
+@example("penstock runs show latest~1")
+def show(
+    run: Run = "latest",
+    *,
+    step: Annotated[str | None, typer.Option("--step", metavar="STEP", help="Only this step of it.")] = None,
+    in_: In = None,
+    pipeline: Pipeline = None,
+    json: Json = False,
+) -> None:
     """Tell of a run each step with its state, duration, cache origin, inputs, outputs and properties."""
+    from penstock.metadata.runs import read_run
+    from penstock.pipelines.cli.chosen_run import chosen_run, require_step
     from penstock.pipelines.cli.runs_text import show_run
 
     with errors_as_json(enabled=json):
-        found = _read(run, in_, pipeline)
+        reader, chosen = chosen_run(run, in_, pipeline)
+        found = read_run(reader, chosen)
+        if step is not None:
+            found = replace(found, steps=(require_step(found, step),))
     if json:
         print_json(found.to_dict())
     else:
         show_run(found)
 
 
-@example("penstock runs diff latest~1 latest")
+@example("penstock runs diff latest~3 latest")
 def diff(
-    before: Annotated[str, typer.Argument(metavar="A", help="A run, as for show.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="Another of the same pipeline.")] = "latest",
+    first: Annotated[
+        str | None,
+        typer.Argument(metavar="A", help="A run, as for show; alone it is compared with the run before it."),
+    ] = None,
+    second: Annotated[str | None, typer.Argument(metavar="B", help="A later run of the same pipeline.")] = None,
     *,
     in_: In = None,
     pipeline: Pipeline = None,
     json: Json = False,
 ) -> None:
-    """Tell what differs between two runs: config, code, data, metrics, artifacts, steps, library versions."""
+    """Tell what differs between two runs: config, code, data, metrics, artifacts, steps, library versions.
+
+    Without arguments the newest run is compared with the one before it.
+    """
     from penstock.metadata.diff import diff_runs
+    from penstock.metadata.runs import read_run
+    from penstock.pipelines.cli.chosen_run import chosen_pair
     from penstock.pipelines.cli.runs_text import show_diff
 
     with errors_as_json(enabled=json):
-        runs = [_read(run, in_, pipeline) for run in (before, after)]
-        found = diff_runs(*runs)
+        reader, *chosen = chosen_pair(first, second, in_, pipeline)
+        before, after = (read_run(reader, run) for run in chosen)
+        found = diff_runs(before, after)
     if json:
         print_json(found.to_dict())
     else:
-        show_diff(found, *runs)
+        show_diff(found, before, after)
 
 
 for command, title in (
@@ -93,12 +115,3 @@ for command, title in (
     (remote_runs.stop, "stop"),
 ):
     app.command(title, epilog=getattr(command, "example", None))(command)
-
-
-def _read(run: str, in_: In, pipeline: str | None) -> Any:
-    from penstock.metadata.choose import choose_run
-    from penstock.metadata.runs import read_run
-    from penstock.pipelines.stores import ask_all, readers
-
-    reader, chosen = ask_all(readers(in_ or (), pipeline), lambda reader: choose_run(reader, run), f"run {run!r}")
-    return read_run(reader, chosen)

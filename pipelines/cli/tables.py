@@ -1,33 +1,48 @@
-"""Tables and figures on a terminal; in a pipe plain columns, nothing cut and nothing coloured."""
+"""Tables on a terminal; in a pipe plain columns, nothing cut and nothing coloured."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from shutil import get_terminal_size
 
 import typer
 
-_FOLDED = "metric"
-"""The column that gives way on a narrow terminal."""
-_SECONDS = ((3600, "h", 60, "min"), (60, "min", 1, "s"))
+_WRAPPED = frozenset({"steps", "version", "from"})
+"""Columns that are wrapped between words on a narrow terminal. Ids and times are never cut: people copy them."""
+_LONGEST_WORD = 20
+_SHORTENED = {"metric": 8}
+"""Columns whose end is left out on a narrow terminal, with what is left at least, in characters."""
+_GAP = 3
+"""Between two columns on a terminal, in characters."""
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Print rows under their columns' names.
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), spare: Sequence[str] = ()
+) -> None:
+    """Print rows under their columns' names; on a terminal that is too narrow for them, each row as a block of lines.
 
     Args:
         columns: The names; columns in which every cell is empty are left out.
         rows: The cells.
         right: Columns that are flushed right.
+        spare: Columns that a narrow terminal does without.
     """
     kept = [place for place, _ in enumerate(columns) if any(row[place] for row in rows)]
     names, cells = [columns[place] for place in kept], [[row[place] for place in kept] for row in rows]
-    if sys.stdout.isatty():
-        _rich(names, cells, right)
+    if not sys.stdout.isatty():
+        lines = plain_table(names, cells, right=right)
     else:
-        for line in plain_table(names, cells, right=right):
-            typer.echo(line)
+        room = get_terminal_size().columns
+        if _needed(names, cells) > room:
+            kept = [place for place, name in enumerate(names) if name not in spare]
+            names, cells = [names[place] for place in kept], [[row[place] for place in kept] for row in cells]
+        if _needed(names, cells) <= room:
+            _rich(names, cells, right)
+            return
+        lines = _blocks(names, cells)
+    for line in lines:
+        typer.echo(line)
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> list[str]:
@@ -40,18 +55,41 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
     ]
 
 
-def moment(milliseconds: int) -> str:
-    """Return a time since 1970, in the local zone."""
-    return f"{datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
+def shortened(text: str, other: str, length: int) -> str:
+    """Return a text that is compared with another, cut to a length so that where they differ is seen.
+
+    Args:
+        text: The text.
+        other: What stands beside it.
+        length: In characters.
+    """
+    if len(text) <= length:
+        return text
+    same = next((place for place, (one, two) in enumerate(zip(text, other, strict=False)) if one != two), len(other))
+    start = same - length // 3 if same > length * 2 // 3 else 0
+    end = start + length - 1
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
 
 
-def duration(seconds: float) -> str:
-    """Return how long something took, in the two largest units."""
-    for size, unit, smaller_size, smaller in _SECONDS:
-        if seconds >= size:
-            whole, rest = divmod(seconds, size)
-            return f"{whole:.0f} {unit} {rest // smaller_size:.0f} {smaller}"
-    return f"{seconds:.1f} s"
+def _needed(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return how wide a terminal must be for a table, in characters."""
+    cells = zip(columns, *rows, strict=True)
+    return sum(_least(name, column) for name, column in zip(columns, cells, strict=True)) + _GAP * len(columns)
+
+
+def _least(name: str, column: Sequence[str]) -> int:
+    """Return how narrow a column may be, its name among its cells."""
+    if name in _WRAPPED:
+        return min(_LONGEST_WORD, max(len(word) for cell in column for word in cell.split()))
+    width = max(map(len, column))
+    return min(width, _SHORTENED.get(name, width))
+
+
+def _blocks(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows one below the other, each cell on a line of its own behind its column's name."""
+    width = max(map(len, columns))
+    blocks = [[f"{name:<{width}}  {cell}" for name, cell in zip(columns, row, strict=True) if cell] for row in rows]
+    return [line for block in blocks for line in ("", *block)][1:]
 
 
 def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> None:
@@ -60,9 +98,15 @@ def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", no_wrap=name != _FOLDED)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name, column in zip(columns, zip(columns, *rows, strict=True), strict=True):
+        table.add_column(
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=name not in _WRAPPED,
+            overflow="fold" if name in _WRAPPED else "ellipsis",
+            min_width=_least(name, column),
+        )
     for row in rows:
         table.add_row(*map(escape, row))
     Console().print(table)

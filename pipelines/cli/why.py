@@ -10,7 +10,7 @@ import typer
 from penstock.errors import ConfigError
 from penstock.pipelines.cli.checked import checked, refuse_remote_root
 from penstock.pipelines.cli.options import File, Json, Set, errors_as_json, example, print_json
-from penstock.pipelines.cli.tables import plain_table
+from penstock.pipelines.cli.tables import plain_table, shortened
 
 if TYPE_CHECKING:
     from penstock.metadata.reasons import Change
@@ -70,20 +70,22 @@ def _verdict(found: Explanation) -> str:
 
 
 def _table(found: Explanation) -> list[str]:
-    rows = [
-        (change.kind, change.name, _text(change, change.before), "→", _text(change, change.after))
-        for change in found.changes
-    ]
+    rows = [(change.kind, change.name, *_texts(change)) for change in found.changes]
     return plain_table(("", "", "", "", ""), rows)[1:] if rows else []
+
+
+def _texts(change: Change) -> tuple[str, str, str]:
+    before, after = (_text(change, value) for value in (change.before, change.after))
+    if change.kind == "input":
+        return before, "→", after
+    return shortened(before, after, _SHORT), "→", shortened(after, before, _SHORT)
 
 
 def _text(change: Change, value: Any) -> str:
     if value is None:
         return "not there"
     text = str(value)
-    if change.kind == "code" and len(text) == 64:
-        return text[:_DIGEST]
-    return text if len(text) <= _SHORT or change.kind == "input" else f"{text[: _SHORT - 1]}…"
+    return text[:_DIGEST] if change.kind == "code" and len(text) == 64 else text
 
 
 def _require_step(graph: Graph, step: str) -> None:

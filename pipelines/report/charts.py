@@ -223,7 +223,7 @@ def _round_step(rough: float) -> float:
 def _span(values: Sequence[float], margin: float) -> tuple[float, float]:
     low, high = min(values), max(values)
     if high - low <= _SAME * max(abs(low), abs(high), 1e-300):
-        spread = abs(low) * 0.1 or 0.5
+        spread = abs(low) * 0.02 or 0.5
         return low - spread, high + spread
     return low - margin * (high - low), high + margin * (high - low)
 

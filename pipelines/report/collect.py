@@ -10,14 +10,14 @@ from typing import TypeVar
 from penstock.errors import PenstockError
 from penstock.metadata import vocabulary
 from penstock.metadata.evaluations import OVERALL, metrics_by_slice
+from penstock.metadata.given import given, main_output
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact, RunRecord
 from penstock.metadata.runs import Run, Step, read_run
 from penstock.pipelines.models.evaluation import metrics_by_slice as metrics_in_files
 from penstock.pipelines.report.facts import Origins, Predictions, origins, predictions
 from penstock.pipelines.report.flatbuffers import Flatbuffers, read_flatbuffers
-from penstock.pipelines.report.given import given
-from penstock.pipelines.report.graphs import Graph, lineage_graph, model_of, step_graph
+from penstock.pipelines.report.graphs import Graph, lineage_graph, step_graph
 from penstock.pipelines.report.statistics import Anomaly, DataStatistics, read_anomalies, read_statistics
 from penstock.pipelines.report.training import Training, read_trainings
 from penstock.pipelines.report.versions import Versions, read_versions
@@ -90,10 +90,10 @@ def collect(reader: Reader, record: RunRecord) -> Page:
     parts = _Parts()
     nothing: tuple[list[str], list[Anomaly]] = ([], [])
     looked_at, anomalies = parts.take("Anomalies", lambda: read_anomalies(run), nothing)
-    target = model_of(run)
+    target = main_output(run)
     page = Page(
         run=run,
-        steps=step_graph(run),
+        steps=step_graph(reader, run),
         origins=origins(run),
         statistics=parts.take("Data", lambda: read_statistics(run), []),
         looked_at=looked_at,

@@ -9,9 +9,10 @@ from io import StringIO
 from typing import Any
 
 from penstock.metadata import vocabulary
+from penstock.metadata.fingerprints import input_facts
+from penstock.metadata.given import given
 from penstock.metadata.records import Artifact, Value
 from penstock.metadata.runs import Run
-from penstock.pipelines.report.given import given
 
 _LONG = frozenset({vocabulary.CONFIG, vocabulary.CODE, vocabulary.STEPS})
 _OF_RUN = (vocabulary.CONFIG_FILE, vocabulary.CONFIG_DIGEST, vocabulary.COMMIT, vocabulary.DIRTY)
@@ -50,7 +51,7 @@ class Origins:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a batch inference wrote; ``reason`` says why nothing, where that is so."""
+    """What a batch inference wrote; ``reason`` says why nothing, where that is so, ``gone`` that gc removed it."""
 
     step: str
     scored: bool
@@ -61,6 +62,7 @@ class Predictions:
     form: str
     model: str
     uri: str
+    gone: bool = False
 
 
 def origins(run: Run) -> Origins:
@@ -94,6 +96,7 @@ def _predictions(step: str, artifact: Artifact) -> Predictions:
         form=str(facts.get("format", "")),
         model=f"{facts.get('model_name')}/{version}" if version is not None else f"digest {digest[:12]}",
         uri=artifact.uri,
+        gone=artifact.deleted,
     )
 
 
@@ -120,9 +123,8 @@ def _versions(facts: Mapping[str, Value]) -> Iterator[Fact]:
 
 def _data(run: Run) -> Iterator[Fact]:
     for step, artifact in given(run, "Examples"):
-        for part in str(artifact.properties.get(vocabulary.INPUT_FINGERPRINT, "")).splitlines():
-            split, _, rest = part.removeprefix("split:").partition(",")
-            yield Fact(f"{step.name}, {split}", rest.replace(",", ", "))
+        for name, value in input_facts(artifact.properties.get(vocabulary.INPUT_FINGERPRINT)).items():
+            yield Fact(f"{step.name}, {name}", value)
 
 
 def _code(recorded: Any) -> Iterator[Fact]:

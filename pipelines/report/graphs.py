@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from penstock.components.trainer.progress_text import duration
+from penstock.metadata.given import given
 from penstock.metadata.lineage import PUSHED_MODEL, Lineage, lineage
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact, Execution
 from penstock.metadata.runs import Run, Step
+from penstock.pipelines.moments import duration
 from penstock.pipelines.report.charts import Drawing, draw
-from penstock.pipelines.report.given import given
 from penstock.pipelines.report.layout import lay_out
 
 _MOST = 60
@@ -44,22 +44,25 @@ class Graph:
     hidden: int = 0
 
 
-def step_graph(run: Run) -> Graph:
-    """Return the graph of a run's steps."""
+def step_graph(reader: Reader, run: Run) -> Graph:
+    """Return the graph of a run's steps; those that were not run stand where they did when they ran last."""
     maker = {one.id: step.name for step, one in given(run)}
     sources = {
         step.name: [maker[one.id] for found in step.inputs.values() for one in found if one.id in maker]
+        if step.execution is not None
+        else _earlier_sources(reader, step.name)
         for step in run.steps
     }
     return _graph({step.name: _step_node(step) for step in run.steps}, sources)
 
 
-def model_of(run: Run) -> Artifact | None:
-    """Return what the page's lineage is about: the version that was pushed, else the model, else the newest output."""
-    pushed = [one for _, one in given(run, PUSHED_MODEL) if one.properties.get("pushed") == 1]
-    models = [one for _, one in given(run, "Model")]
-    newest = [one for _, one in given(run)][-1:]
-    return next(iter([*pushed, *models, *newest]), None)
+def _earlier_sources(reader: Reader, step: str) -> list[str]:
+    """Return the steps that a step was fed by when it ran last; none where it never did."""
+    if '"' in f"{reader.pipeline}{step}":  # No name of ours has one, and ML Metadata cannot look for it.
+        return []
+    last = next(iter(reader.newest_of_step(step, 1, ("COMPLETE",))), None)
+    makers = reader.makers(last.all_inputs()) if last is not None else {}
+    return sorted({maker.origin.step for maker in makers.values()})
 
 
 def lineage_graph(reader: Reader, target: Artifact) -> Graph:
@@ -122,8 +125,8 @@ def _artifact_node(artifacts: Sequence[Artifact], maker: Execution | None, found
     ids = ", ".join(f"#{one.id}" for one in artifacts)
     told = f"{several}{name} {ids}" + (f" by {by} in run {maker.origin.run}" if maker is not None else "")
     look = "target" if first.id in found.same else "artifact"
-    return Node(_cut(several + name), _cut(text, 20), look, told)
+    return Node(_cut(several + name), _cut(text, 18), look, told)
 
 
-def _cut(text: str, length: int = 16) -> str:
+def _cut(text: str, length: int = 15) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from penstock import durable
 from penstock.components.tflite_converter.words import bytes_text
-from penstock.components.trainer.progress_text import duration, number
-from penstock.errors import EnvironmentProblem
+from penstock.components.trainer.progress_text import number
 from penstock.pipelines.config.marks import shown_path
+from penstock.pipelines.moments import duration, moment
 from penstock.pipelines.report.charts import NODE_HEIGHT, NODE_WIDTH, bars
 from penstock.pipelines.report.collect import Page
+from penstock.pipelines.written import written
 from penstock.version import __version__
 
 if TYPE_CHECKING:
@@ -43,17 +44,8 @@ def write(html: str, file: Path) -> None:
     Raises:
         EnvironmentProblem: It cannot be written.
     """
-    try:
-        if file.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
+    with written(file, "the report"):
         durable.write_text(file, html, alone=False)
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"the report cannot be written: {error.strerror or error}",
-            where=shown_path(file),
-            expected="a file in a folder that is there and can be written",
-            hint="name another file with -o",
-        ) from error
 
 
 def _environment() -> Environment:
@@ -84,11 +76,6 @@ def breakable(name: str) -> Markup:
     from markupsafe import Markup, escape
 
     return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
-
-
-def moment(milliseconds: int) -> str:
-    """Return a time since 1970, in the local zone."""
-    return f"{datetime.fromtimestamp(milliseconds / 1000).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def figure(value: float | None) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from penstock.errors import ArtifactError
+from penstock.metadata.given import given
 from penstock.metadata.runs import Run
-from penstock.pipelines.report.given import given
 
 _FILE = "FeatureStats.pb"
 _ANOMALIES = "SchemaDiff.pb"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import ArtifactError
+from penstock.metadata.given import given
 from penstock.metadata.runs import Run
 from penstock.pipelines.report.charts import Chart, chart
-from penstock.pipelines.report.given import given
 
 _HISTORY, _REPORT = "history.json", "training_report.json"
 _VALIDATION = "val_"

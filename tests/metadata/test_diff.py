@@ -76,10 +76,12 @@ def test_runs_that_did_not_record_their_config_are_compared_by_what_the_steps_re
 def test_other_data(tmp_path):
     history = History(tmp_path / "m.sqlite")
     for run, size in (("a", 7), ("b", 8)):
-        fingerprint = f"split:train,num_files:2,total_bytes:{size}\nsplit:eval,num_files:1,total_bytes:3"
+        times = f"xor_checksum:1,sum_checksum:{size}"
+        fingerprint = f"split:train,num_files:2,total_bytes:{size},{times}\nsplit:eval,num_files:1,total_bytes:3"
         history.step(run, "examples", {"examples": ("Examples", {"input_fingerprint": fingerprint})})
     assert compared(history, "a", "b").sections["data"] == (
-        Difference("examples.examples train", "num_files:2,total_bytes:7", "num_files:2,total_bytes:8"),
+        Difference("examples.examples train bytes", "7", "8"),
+        Difference("examples.examples train file times", "7/1", "8/1"),
     )
 
 

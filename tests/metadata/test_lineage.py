@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -101,6 +102,14 @@ def test_mermaid(reader):
         ("/digits/trainer/./model/run-2/", "Model", 6),
         ("/s/2", "PushedModel", 9),
         ("/s/1/variables/variables.index", "PushedModel", 5),
+        ("trainer", "Model", 6),
+        ("evaluator.blessing", "ModelBlessing", 8),
+        ("examples", "Examples", 1),
+        ("run-1", "PushedModel", 5),
+        ("run-2~1", "PushedModel", 5),
+        ("latest", "PushedModel", 9),
+        ("/data", "Examples", 1),
+        ("/data/rows.csv", "Examples", 1),
     ],
 )
 def test_what_a_person_may_name(reader, text, kind, key):
@@ -114,6 +123,9 @@ def test_what_a_person_may_name(reader, text, kind, key):
         ("digits/7", "did you mean digits/2, the newest version?"),
         ("digts/2", "did you mean digits/2, the newest version?"),
         ("digts", "did you mean digits?"),
+        ("trainr", "did you mean trainer?"),
+        ("trainr.model", "did you mean trainer?"),
+        ("digits:stable", "a label stands behind an @: digits@stable"),
         ("99", "ids go up to 9"),
         ("99999999999999999999999", "ids go up to 9"),
         ("/digits/trainer/model/run-3", "did you mean /digits/trainer/model/run-2?"),
@@ -126,6 +138,47 @@ def test_what_is_not_there(reader, text, hint):
         find_artifact(reader, text)
     assert f"there is no artifact {text!r} in the metadata store" in str(raised.value)
     assert raised.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "evaluator",
+            "step evaluator gave several outputs\n  received: evaluator\n  expected: one of evaluator.blessing, ",
+        ),
+        (
+            "trainer.modle",
+            "step trainer has no output 'modle'\n  received: trainer.modle\n  expected: one of trainer.model",
+        ),
+        ("latest~9", "there is no run 'latest~9' of digits"),
+    ],
+)
+def test_a_name_that_is_not_enough(reader, text, told):
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        find_artifact(reader, text)
+
+
+def test_an_output_of_several_artifacts(tmp_path):
+    history = History(tmp_path / "m.sqlite")
+    modes = [("TFLiteModel", {"mode": mode, "uri": f"/tflite/{mode}"}) for mode in ("int8", "float16")]
+    one, other = history.step("a", "tflite", {"int8": modes[0], "float16": modes[1]})
+    history.step("b", "twice", {"tflite_model": one}, state="CACHED")
+    reader = Reader(history.file, "digits")
+    assert find_artifact(reader, "twice").id == one
+    pushed = {"pushed": 1, "model_name": "d", "pushed_version": "1", "modes": "int8, int16x8"}
+    (version,) = history.step("b", "devices", {"pushed_model": ("PushedModel", pushed)}, {"tflite_model": [one, other]})
+    found = lineage(reader, find_artifact(reader, "d/1"))
+    # What was not blessed is no part of the version.
+    assert found.same == (version, one)
+    assert f'  a{other}["float16 TFLiteModel {other}"]' in mermaid(found).splitlines()
+
+
+def test_a_run_that_gave_nothing(tmp_path):
+    history = History(tmp_path / "m.sqlite")
+    history.step("a", "examples", state="FAILED")
+    with pytest.raises(ConfigError, match="run a gave nothing\n  next: penstock runs show a"):
+        find_artifact(Reader(history.file, "digits"), "latest")
 
 
 def test_uris_of_an_object_store(tmp_path):

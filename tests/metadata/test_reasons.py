@@ -79,4 +79,4 @@ def test_libraries(reader, last, same):
 def test_data_outside_is_told_by_split(reader, last, same):
     before = replace(last, properties={"input_fingerprint": "split:train,num_files:1\nsplit:eval,num_files:1"})
     now = replace(same, parameters={"input_fingerprint": "split:train,num_files:2\nsplit:eval,num_files:1"})
-    assert told(reader, before, now) == [("data", "train", "num_files:1", "num_files:2")]
+    assert told(reader, before, now) == [("data", "train files", "1", "2")]

@@ -118,7 +118,12 @@ def test_choosing(reader):
         ("rum-1", "next: did you mean 'run-1'?"),
         ("x' OR 1", 'there is no run "x\' OR 1" of digits'),
         ("zzz", "next: the newest are run-2, run-1"),
-        ("latest~2", "there is no run 'latest~2' of digits\n  received: 2 runs\n  next: the oldest is latest~1"),
+        (
+            "latest~2",
+            "there is no run 'latest~2' of digits\n  received: 2 runs, 1 before run-2\n  next: the oldest is latest~1",
+        ),
+        ("run-1~1", "there is no run 'run-1~1' of digits\n  received: 2 runs, 0 before run-1\n  next: there is none"),
+        ("run-9~1", "there is no run 'run-9' of digits"),
         ("", "there is no run '' of digits"),
     ],
 )

@@ -21,7 +21,7 @@ digits/2, PushedModel 9  /s/2
 │       ├── model: Model 6  /digits/trainer/model/run-2
 │       │   └── trainer, run run-2, execution 6
 │       │       └── examples: Examples 1  /digits/examples/examples/run-1
-│       │           └── examples, run run-1, execution 1
+│       │           └── examples, run run-1, execution 1, from /data
 │       └── model_blessing: ModelBlessing 8  /digits/evaluator/blessing/run-2
 │           └── evaluator, run run-2, execution 7
 │               ├── examples: Examples 1  /digits/examples/examples/run-1
@@ -53,9 +53,17 @@ def test_a_tree(history):
     assert printed("digits/2") == TREE
 
 
+def test_the_newest_run_where_nothing_is_named(history):
+    assert printed() == printed("digits/2")
+    history.pipeline = "wine"
+    history.step("wine-1", "examples", {"examples": ("Examples", {})})
+    assert printed("--up").splitlines()[0].startswith("Examples 10  ")
+
+
 def test_one_way(history):
     assert printed("1", "--up") == (
-        "Examples 1  /digits/examples/examples/run-1\n└── made by\n    └── examples, run run-1, execution 1\n"
+        "Examples 1  /digits/examples/examples/run-1\n└── made by\n    └── examples, run run-1, execution 1, "
+        "from /data\n"
     )
     down = printed("2", "--down")
     assert "made by" not in down
@@ -71,10 +79,29 @@ def test_what_came_from_outside(history):
     assert "made by nothing in the store: data or a model from outside" in printed(str(outside), "--up")
 
 
+def test_what_failed_says_why(history):
+    history.step("run-3", "trainer", {}, {"examples": [1]}, state="FAILED", penstock_reason="no memory\nat all")
+    history.step("run-4", "trainer", {}, {"examples": [1]}, state="RUNNING")
+    output = printed("1", "--down")
+    assert "trainer, run run-3, execution 9, FAILED: no memory\n" in output
+    assert "trainer, run run-4, execution 10, RUNNING\n" in output
+
+
+def test_what_gc_removed(history):
+    (artifact,) = history.store.get_artifacts_by_id([7])
+    artifact.state = artifact.DELETED
+    history.store.put_artifacts([artifact])
+    line = "evaluation: ModelEvaluation 7  /digits/evaluator/evaluation/run-2"
+    assert f"{line}, removed by gc\n" in printed("digits/2", "--down")
+    assert f"  out  {line}, removed by gc\n" in invoke("runs", "show", "run-2").output
+    assert [one["id"] for one in json.loads(printed("7", "--json"))["artifacts"] if one["deleted"]] == [7]
+
+
 def test_json_and_mermaid(history):
     found = json.loads(printed("digits/1", "--format", "json"))
     assert (found["target"], found["same"], found["up"], found["down"]) == (5, [5, 2], [4, 3, 2, 1], [3])
     assert [artifact["id"] for artifact in found["artifacts"]] == [1, 2, 3, 4, 5]
+    assert json.loads(printed("digits/1", "--json")) == found
     assert printed("digits/1", "--format", "mermaid").startswith('flowchart LR\n  a1["Examples 1"]\n')
 
 
@@ -102,6 +129,10 @@ def test_a_label(labelled):
     output = printed("digits@stable")
     assert output.startswith("digits/1, PushedModel 6  serving/digits/1\n├── made by\n│   └── pusher, run run1")
     assert "scores, run run1" in output
+
+
+def test_a_label_in_the_root_of_a_store(labelled):
+    assert printed("digits@stable", "--in", "metadata.sqlite") == printed("digits@stable")
 
 
 def test_a_label_that_is_not_there(labelled):

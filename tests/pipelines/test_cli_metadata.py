@@ -43,7 +43,7 @@ def test_report(history, project):
     assert code == 0
     lines = told.splitlines()
     assert lines[0].startswith("page.html  ")
-    assert lines[0].endswith(" kB, run r1")
+    assert lines[0].endswith(" kB, run r1 of digits")
     assert "  without Flatbuffers: no TFLiteConverter ran" in lines
     assert "digits, run r1" in (project.folder / "page.html").read_text(encoding="utf-8")
 
@@ -54,6 +54,15 @@ def test_report_as_json_of_the_latest(history, project):
     told = json.loads(call("report", "--json")[1])
     assert (told["run"], told["file"]) == ("r2", "report.html")
     assert told["bytes"] == (project.folder / "report.html").stat().st_size
+
+
+def test_standard_output_stands_behind_a_dash(history, project):
+    whole_run(history, "r1")
+    assert call("report", "-o", "-")[1].startswith("<!doctype html>")
+    assert call("metadata", "export", "-o", "-") == call("metadata", "export")
+    assert not (project.folder / "-").exists()
+    told = json.loads(call("report", "-o", "-", "--json")[1])["error"]
+    assert (told["what"], told["hint"]) == ("--json and -o - both write to standard output", "name a file with -o")
 
 
 def test_report_of_a_run_that_is_not_there(history):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -70,16 +71,17 @@ def test_list_where_nothing_has_run_yet(tmp_path, monkeypatch):
 
 def test_show(history):
     lines = printed("runs", "show", "latest")
-    assert lines[:4] == [
+    assert lines[:5] == [
         "run run-2 of digits: complete",
+        "  pushed    digits/2",
         "  started   TIME, took T",
         "  config    —, digest c2",
         f"  commit    {'a' * 40}, and files differed",
     ]
-    assert lines[4] == "  libraries tfx 1.22.0"
-    table = [line.split() for line in lines[6:11]]
-    assert table[0] == ["step", "component", "state", "seconds", "from", "execution"]
-    assert table[1][:3] + table[1][-3:] == ["examples", "Some", "cached", "run", "run-1", "5"]
+    assert lines[5] == "  libraries tfx 1.22.0"
+    table = [line.split() for line in lines[7:12]]
+    assert table[0] == ["step", "component", "state", "seconds", "execution", "from"]
+    assert table[1][:3] + table[1][-3:] == ["examples", "Some", "cached", "5", "run", "run-1"]
     text = "\n".join(lines)
     assert "\ntrainer\n  in   examples: Examples 1  /digits/examples/examples/run-1\n" in text
     assert '\n  with epochs=8, hparams={"units": 64}\n' in text
@@ -96,15 +98,80 @@ def test_show_as_json(history):
     )
 
 
+def test_one_step_of_a_run(history):
+    lines = printed("runs", "show", "--step", "pusher")
+    assert lines[0] == "run run-2 of digits: complete"
+    assert [line.split()[0] for line in lines[lines.index("") :] if line[:1].strip()] == ["step", "pusher", "pusher"]
+    found = json.loads(invoke("runs", "show", "--step", "pusher", "--json").output)
+    assert [step["name"] for step in found["steps"]] == ["pusher"]
+    assert refused("runs", "show", "--step", "pushr") == (
+        "run run-2 has no step 'pushr'\n  received: pushr\n  expected: one of examples, trainer, evaluator, pusher\n"
+        "  next: did you mean 'pusher'?"
+    )
+
+
+def test_show_says_why_nothing_was_pushed(history):
+    reason = "not blessed: " + "too low " * 20
+    history.step("run-3", "pusher", {"pushed_model": ("PushedModel", {"pushed": 0, "reason": reason})})
+    lines = printed("runs", "show")
+    assert "  pushed_model: pushed=0" in lines
+    assert f"  pushed_model: {reason}" in lines
+
+
+def test_show_names_the_log_of_what_failed(history, tmp_path):
+    log = tmp_path / "logs" / "run-3" / "trainer.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("no memory")
+    owner = json.dumps({"root": str(tmp_path)})
+    history.step("run-3", "trainer", state="FAILED", penstock_owner=owner, penstock_reason="no\n  memory")
+    lines = printed("runs", "show")
+    assert lines[-4:] == ["trainer", "  why  no", "         memory", "  log  logs/run-3/trainer.log"]
+    assert [line.split()[-2:] for line in lines if line.startswith("trainer ")] == [["9", "no"]]
+
+
 def test_diff(history):
-    lines = printed("runs", "diff", "latest~1")
-    assert lines[:2] == ["A  run-1  TIME  complete", "B  run-2  TIME  complete"]
+    lines = printed("runs", "diff", "latest~1", "latest")
+    assert lines[:2] == ["A  run-1 of digits  TIME  complete", "B  run-2 of digits  TIME  complete"]
     text = "\n".join(lines)
     assert "\nconfig\n               A  B\n  vars.epochs  5  8\n" in text
     assert "\nmetrics\n                              A     B\n" in text
     assert "\n  evaluator overall accuracy  0.96  0.97  +0.01\n" in text
-    assert lines[-1] == "the same: data, steps; 1 outputs in common"
+    assert lines[-1] == "the same: data, steps; 1 output in common"
     assert json.loads(invoke("runs", "diff", "run-1", "run-2", "--json").output)["after"] == "run-2"
+
+
+def test_what_a_failed_run_lacks_is_counted(history):
+    history.begin("run-3", pipeline="digits", steps='["examples", "trainer", "evaluator", "pusher"]')
+    history.step("run-3", "examples", {"examples": 1}, state="CACHED")
+    history.step("run-3", "trainer", state="FAILED")
+    text = "\n".join(printed("runs", "diff"))
+    assert "\nmetrics\n  6 of steps that only one of them finished: evaluator, trainer\n" in text
+    assert "\n  4 of steps that only one of them finished: trainer, evaluator, pusher\n" in text
+    assert "\n  trainer    done  failed\n" in text
+    assert len(json.loads(invoke("runs", "diff", "--json").output)["sections"]["artifacts"]) == 4
+
+
+@pytest.mark.parametrize("arguments", [(), ("latest",), ("run-2",), ("run-2~1", "run-2")])
+def test_a_run_is_compared_with_the_one_before(history, arguments):
+    assert printed("runs", "diff", *arguments) == printed("runs", "diff", "run-1", "run-2")
+
+
+def test_a_first_run_has_none_before(history):
+    assert refused("runs", "diff", "run-1") == (
+        f"{history.file}: there is no run 'run-1~1' of digits\n  received: 2 runs, 0 before run-1\n"
+        "  next: there is none before it to compare"
+    )
+
+
+def test_the_runs_of_a_diff_are_of_one_pipeline(history):
+    history.pipeline = "wine"
+    for run in ("wine-1", "wine-2"):
+        history.begin(run, pipeline="wine")
+        history.step(run, "examples")
+    assert printed("runs", "diff", "latest~1", "run-2")[0] == "A  run-1 of digits  TIME  complete"
+    assert printed("runs", "diff", "run-1", "latest")[1] == "B  run-2 of digits  TIME  complete"
+    assert printed("runs", "diff")[0] == "A  wine-1 of wine  TIME  complete"
+    assert "there is no run 'run-1' of wine" in refused("runs", "diff", "wine-1", "run-1")
 
 
 def test_a_run_that_is_not_there(history):
@@ -121,12 +188,16 @@ def test_a_run_that_is_not_there(history):
 def test_one_that_two_pipelines_have(history):
     history.pipeline = "wine"
     history.step("wine-1", "examples")
-    assert refused("runs", "show", "latest") == (
-        "run 'latest' is known to several pipelines\n"
-        "  received: digits in runs/metadata.sqlite, wine in runs/metadata.sqlite\n"
+    assert printed("runs", "show")[0] == "run wine-1 of wine: complete"
+    assert printed("runs", "show", "--pipeline", "digits")[0] == "run run-2 of digits: complete"
+    (history.file.parent / "copy").mkdir()
+    shutil.copy(history.file, history.file.parent / "copy")
+    assert refused("runs", "show", "run-1") == (
+        "run 'run-1' is known to several pipelines\n"
+        "  received: digits in runs/metadata.sqlite, digits in runs/copy/metadata.sqlite\n"
         "  next: name one with --in FILE, or with --pipeline"
     )
-    assert printed("runs", "show", "run-1")[0] == "run run-1 of digits: complete"
+    assert printed("runs", "show", "run-1", "--in", "runs/copy")[0] == "run run-1 of digits: complete"
     assert "run 'nothing'" in refused("runs", "show", "nothing")
 
 
@@ -170,3 +241,17 @@ def test_help_ends_with_an_example(command):
     answer = invoke(*command, "--help")
     assert answer.exit_code == 0
     assert f"Example: penstock {' '.join(command)}" in answer.output
+
+
+def test_what_the_system_refuses_is_json_too(history, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "runs")
+
+    monkeypatch.setattr("penstock.pipelines.stores.places", refuse)
+    answer = invoke("runs", "list", "--json")
+    told = json.loads(answer.output)["error"]
+    assert (answer.exit_code, told["where"], told["what"]) == (
+        1,
+        "runs",
+        "reading or writing failed: Permission denied",
+    )

@@ -95,6 +95,11 @@ def test_show_the_story_of_a_version(lineage):
         assert line in output.splitlines()
 
 
+def test_show_the_version_of_a_label(base, config):
+    lines = invoke("models", "show", "digits@stable").output.splitlines()
+    assert [line.split()[:2] for line in lines if line.startswith("  version")] == [["version", "1"]]
+
+
 def test_show_as_json(lineage):
     (found,) = json.loads(invoke("models", "show", "digits/2", "--json").output)["versions"]
     assert (found["version"], found["asked_for"], found["story"]["run"]) == (2, True, "run1")
@@ -196,6 +201,7 @@ def test_a_new_label(config):
         (["rollback", "digits"], "it is not known where 'stable' of digits pointed before version 1", 2),
         (["show", "digits/9"], "version 9 of digits is not there", 1),
         (["show", "digits/x"], "'digits/x' names no version", 2),
+        (["show", "digits@no"], "digits has no label 'no'", 2),
         (["verify", "digits/9"], "version 9 of digits is not there", 1),
         (["promote", "digits", "2", "--grpc", "nowhere"], "'nowhere' is no gRPC address", 2),
         (["list", "nowhere"], "there is no such file or folder", 2),
