@@ -28,7 +28,8 @@ def predict(servable: Model, request: Any, *, as_content: bool = False) -> Any:
         the version and signature which really answered.
 
     Raises:
-        ServingError: No such signature, inputs or outputs it has not, or the model could not compute the answer.
+        ServingError: No such signature, inputs or outputs it has not, the model could not compute the answer, or the
+            protocol has no such tensor.
     """
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = servable.signatures.get(name)
@@ -40,7 +41,10 @@ def predict(servable: Model, request: Any, *, as_content: bool = False) -> Any:
     response = _response_type()()
     write_spec(response.model_spec, servable, request.model_spec)
     for alias in wanted:
-        fill(response.outputs[alias], answer[alias], as_content=as_content)
+        try:
+            fill(response.outputs[alias], answer[alias], signature.outputs[alias].dtype, as_content=as_content)
+        except ValueError as error:
+            raise ServingError(Code.UNIMPLEMENTED, f"the output {alias} cannot be sent: {error}") from error
     return response
 
 

@@ -67,7 +67,23 @@ _KINDS = {
     22: _kind("uint32", np.uint32, "uint32_val"),
     23: _kind("uint64", np.uint64, "uint64_val"),
 }
-_NUMBERS = {kind.dtype: number for number, kind in _KINDS.items()}
+_ONLY_ANSWERED = {
+    11: _kind("qint8", np.int8, "int_val", np.int32),
+    12: _kind("quint8", np.uint8, "int_val", np.int32),
+    13: _kind("qint32", np.int32, "int_val"),
+    15: _kind("qint16", np.int16, "int_val", np.int32),
+    16: _kind("quint16", np.uint16, "int_val", np.int32),
+    24: _kind("float8_e5m2", ml_dtypes.float8_e5m2, "float8_val", np.uint8),
+    25: _kind("float8_e4m3fn", ml_dtypes.float8_e4m3fn, "float8_val", np.uint8),
+    26: _kind("float8_e4m3fnuz", ml_dtypes.float8_e4m3fnuz, "float8_val", np.uint8),
+    27: _kind("float8_e4m3b11fnuz", ml_dtypes.float8_e4m3b11fnuz, "float8_val", np.uint8),
+    28: _kind("float8_e5m2fnuz", ml_dtypes.float8_e5m2fnuz, "float8_val", np.uint8),
+    29: _kind("int4", ml_dtypes.int4, "int_val", np.int32),
+    30: _kind("uint4", ml_dtypes.uint4, "int_val", np.int32),
+}
+"""Types that are written and not read: a session would take them for the integers that NumPy has them as."""
+_WRITTEN = _ONLY_ANSWERED | _KINDS
+_NUMBERS = {kind.dtype: number for number, kind in _WRITTEN.items()}
 
 
 def to_array(proto: Any) -> Array:
@@ -124,19 +140,20 @@ def unsent_bytes(proto: Any) -> int:
     return unsent * kind.dtype.itemsize
 
 
-def fill(proto: Any, array: Array, *, as_content: bool = False) -> None:
+def fill(proto: Any, array: Array, declared: int = 0, *, as_content: bool = False) -> None:
     """Write an array into an empty ``TensorProto``.
 
     Args:
         proto: The message.
         array: Any array that a session returns.
+        declared: See :func:`data_type`.
         as_content: Write ``tensor_content`` instead of the field of the type (``float_val``, …).
 
     Raises:
         ValueError: The protocol has no tensor of this type.
     """
-    number = data_type(array)
-    kind = _KINDS[number]
+    number = data_type(array, declared)
+    kind = _WRITTEN[number]
     proto.dtype = number
     # A scalar's shape has no sizes, but is there.
     proto.tensor_shape.SetInParent()
@@ -148,16 +165,26 @@ def fill(proto: Any, array: Array, *, as_content: bool = False) -> None:
     elif kind.tag:
         data = array.tobytes()
         proto.MergeFromString(bytes((kind.tag, *_varint(len(data)))) + data)
+    elif kind.field == "float8_val":
+        proto.float8_val = array.tobytes()
     else:
         getattr(proto, kind.field).extend(_values(kind, array))
 
 
-def data_type(array: Array) -> int:
+def data_type(array: Array, declared: int = 0) -> int:
     """Return the number of the ``DataType`` of an array.
+
+    Args:
+        array: The array.
+        declared: The ``DataType`` that the signature names, 0 for none. It tells a quantized integer, which a session
+            hands out as a plain one, and is not believed where the array is of another type.
 
     Raises:
         ValueError: There is none.
     """
+    kind = _WRITTEN.get(declared)
+    if kind and kind.dtype == array.dtype:
+        return declared
     number = _NUMBERS.get(array.dtype, STRING if array.dtype.kind in "SU" else 0)
     if not number:
         raise ValueError(f"an array of {array.dtype} is no tensor")
@@ -166,12 +193,12 @@ def data_type(array: Array) -> int:
 
 def data_type_name(array: Array) -> str:
     """Return the name of the ``DataType`` of an array, e.g. ``DT_FLOAT``."""
-    return f"DT_{_KINDS[data_type(array)].name.upper()}"
+    return f"DT_{_WRITTEN[data_type(array)].name.upper()}"
 
 
 def type_name(number: int) -> str:
     """Return what TensorFlow calls a ``DataType`` in its messages, e.g. ``float`` for 1."""
-    kind = _KINDS.get(number)
+    kind = _WRITTEN.get(number)
     return kind.name if kind else f"type {number}"
 
 
@@ -285,4 +312,6 @@ def _values(kind: _Kind, array: Array) -> list[Any]:
         flat = flat.view(kind.carrier)
     elif kind.field == "half_val":
         flat = flat.view(np.uint16)
+    elif kind.carrier != kind.dtype:
+        flat = flat.astype(kind.carrier)
     return flat.tolist()

@@ -34,8 +34,6 @@ NAMES = {
 }
 """``DataType`` → the name that TensorFlow prints."""
 
-_PRINTED = {"float32": "float", "float64": "double", "float16": "half", "object": "string"}
-
 
 @dataclass(frozen=True)
 class Kind:
@@ -80,8 +78,3 @@ _KINDS = {
 def kind_of(data_type: int) -> Kind | None:
     """Return how a ``DataType`` is read; None for one that JSON cannot carry."""
     return _KINDS.get(data_type)
-
-
-def printed(dtype: np.dtype[Any]) -> str:
-    """Return TensorFlow's name of an array's type."""
-    return _PRINTED.get(dtype.name, dtype.name)

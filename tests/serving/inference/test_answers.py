@@ -87,3 +87,13 @@ def test_fields_of_metadata() -> None:
     check_fields(["signature_def"])
     with pytest.raises(ServingError, match="Metadata field warm is not supported"):
         check_fields(["signature_def", "warm"])
+
+
+def test_an_output_of_a_type_that_no_tensor_has() -> None:
+    model = FakeModel(definition(["x"], ["y"]), lambda inputs: {"y": inputs["x"].astype("datetime64[D]")})
+    with pytest.raises(ServingError) as caught:
+        predict(model, asked(X))
+    assert (caught.value.code, caught.value.message) == (
+        Code.UNIMPLEMENTED,
+        "the output y cannot be sent: an array of datetime64[D] is no tensor",
+    )
