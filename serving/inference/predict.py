@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 from penstock.serving.errors import Code, ServingError
+from penstock.serving.inference.kinds import Array, data_type, type_name
 from penstock.serving.inference.model import Model
-from penstock.serving.inference.tensors import Array, data_type, fill, to_array, type_name, unsent_bytes
+from penstock.serving.inference.tensors import fill, to_array, unsent_bytes
 
 DEFAULT_SIGNATURE = "serving_default"
 """The signature that answers a request which names none."""

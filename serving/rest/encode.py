@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from penstock.serving.errors import Code, ServingError
-from penstock.serving.inference.tensors import data_type, type_name
+from penstock.serving.inference.kinds import data_type, type_name
 from penstock.serving.rest.arrays import Array
 
 _WRITABLE = frozenset(

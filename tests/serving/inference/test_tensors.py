@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow.core.framework import tensor_pb2
 
-from penstock.serving.inference.tensors import data_type_name, fill, strings, to_array, unsent_bytes
+from penstock.serving.inference.kinds import data_type_name
+from penstock.serving.inference.tensors import fill, strings, to_array, unsent_bytes
 
 NUMBERS = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16")
 FIELDS = ("float_val", "double_val", "int_val", "int64_val", "uint32_val", "uint64_val", "half_val", "bool_val")
