@@ -97,7 +97,8 @@ class PipelineConfig(Model):
 
     extends: Text | Files = Field(
         default=(),
-        description="Files, relative to this one, that this one is laid on; a null deletes a key of theirs.",
+        description="Files, relative to this one, that this one is laid on: mappings merge key by key, anything else "
+        "takes the place of theirs, a list too; a null deletes a key of theirs.",
     )
     pipeline: Annotated[str, StringConstraints(pattern=PIPELINE_NAME)] = Field(description="The pipeline's name.")
     root: Text = Field(description="Folder of artifacts, logs and metadata; project-relative, absolute or a URL.")
