@@ -67,12 +67,7 @@ def run(  # noqa: PLR0913  One argument an option.
         except KeyboardInterrupt as error:
             typer.echo("Interrupted before the first step; nothing was recorded.", err=True)
             raise typer.Exit(INTERRUPTED) from error
-    if json:
-        print_json(_as_json(result, summary))
-    else:
-        from penstock.pipelines.summary.show import show
-
-        show(_console(), result, summary)
+    _tell(result, summary, json=json)
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)
     if not result.ok:
@@ -100,6 +95,15 @@ def _execute(
         # What ran has run and is recorded; a summary that cannot be made must not hide it.
         typer.echo(f"the summary could not be made: {error}\n  log: {log}", err=True)
         return result, None
+
+
+def _tell(result: RunResult, summary: Summary | None, *, json: bool) -> None:
+    if json:
+        print_json(_as_json(result, summary))
+        return
+    from penstock.pipelines.summary.show import show
+
+    show(_console(), result, summary)
 
 
 def _console(*, stderr: bool = False) -> Any:
