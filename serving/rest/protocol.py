@@ -134,4 +134,8 @@ class JsonErrors(HttpToolsProtocol):
 
 def with_seconds_to_read(seconds: float) -> type[JsonErrors]:
     """Return the protocol with another ``read_seconds``."""
-    return type(JsonErrors.__name__, (JsonErrors,), {"read_seconds": seconds})
+
+    class WithSeconds(JsonErrors):
+        read_seconds = seconds
+
+    return WithSeconds

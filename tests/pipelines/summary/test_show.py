@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -47,7 +48,7 @@ def test_an_interrupted_run_says_what_is_kept():
     assert "Interrupted. Finished steps are kept and will be cached." in text
 
 
-def _predictions(step, **facts):
+def _predictions(step: str, **facts: Any) -> Predictions:
     nothing = {
         "scored": True,
         "reason": "",
