@@ -153,7 +153,7 @@ def _type(array: Array, declared: int) -> str:
     try:
         return type_name(data_type(array, declared))
     except ValueError:
-        return array.dtype.name
+        return str(array.dtype.name)
 
 
 def _invalid(message: str) -> ServingError:

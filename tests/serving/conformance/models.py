@@ -54,8 +54,6 @@ def _signatures(offset: float) -> dict[str, Callable[..., Any]]:
             f"as_{name}": _function(lambda x, name=name: {"y": tf.bitcast(x, name)}, x=tf.TensorSpec([None], plain))
             for name, plain in QUANTIZED.items()
         },
-        "as_float8_e5m2": _function(lambda x: {"y": tf.cast(x, "float8_e5m2")}, x=floats),
-        "as_int4": _function(lambda x: {"y": tf.cast(x, "int4")}, x=tf.TensorSpec([None], tf.int8)),
         **_example_signatures(),
     }
     return {name: function.get_concrete_function() for name, function in signatures.items()}

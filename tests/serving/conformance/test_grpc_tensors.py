@@ -213,18 +213,6 @@ ANSWERS = [
     )
     for name, plain in QUANTIZED.items()
 ]
-ANSWERS += [
-    Vector(
-        "an answer of float8",
-        spec(signature="as_float8_e5m2") + ONE_TWO,
-        outputs(y=tensor('float8_val: "<@"', (2,), "FLOAT8_E5M2")) + answered("as_float8_e5m2"),
-    ),
-    Vector(
-        "an answer of int4",
-        spec(signature="as_int4") + inputs(x=tensor("int_val: [1, -2]", (2,), "INT8")),
-        outputs(y=tensor("int_val: [1, -2]", (2,), "INT4")) + answered("as_int4"),
-    ),
-]
 NUMPY = {name: name for name in FIELDS if name not in ("string", "bfloat16")}
 
 
