@@ -20,7 +20,7 @@ def pipeline_schema() -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Penstock pipeline"
     schema["properties"]["extends"] = {
-        "description": "File or files that this one changes; deep merge, null deletes a key.",
+        "description": "File or files that this one changes: mappings merge, a list replaces a list, null deletes.",
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
     }
     # A file that extends another need not repeat anything.

@@ -111,7 +111,7 @@ class RestListener:
         import uvicorn
 
         from penstock.serving.rest.app import RestLimits, make_app
-        from penstock.serving.rest.protocol import JsonErrors
+        from penstock.serving.rest.protocol import with_seconds_to_read
 
         limits = RestLimits(
             options.max_request_bytes,
@@ -122,7 +122,7 @@ class RestListener:
         )
         config = uvicorn.Config(
             make_app(manager, limits, metrics),
-            http=JsonErrors,
+            http=with_seconds_to_read(options.rest_timeout),
             ws="none",
             lifespan="on",
             log_config=None,

@@ -13,8 +13,8 @@ from time import perf_counter
 from typing import Any
 
 from penstock.serving.errors import Code, ServingError
+from penstock.serving.inference.kinds import Array
 from penstock.serving.inference.model import Model
-from penstock.serving.inference.tensors import Array
 from penstock.serving.models.state import VersionStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -19,7 +19,8 @@ class ServerOptions:
         max_concurrency: Requests in progress at the same time, for each protocol; more are refused.
         threads: Requests over gRPC to slow models that are computed at the same time.
         drain_seconds: Seconds that requests in progress have to end when the server stops.
-        rest_timeout: Seconds after which a REST request is given up; gRPC callers send a deadline of their own.
+        rest_timeout: Seconds after which a REST request is given up, and again for its answer to be read; gRPC callers
+            send a deadline of their own.
         cors: Let scripts of any web page read REST replies.
         metrics_path: Path of the Prometheus metrics on the REST port; None serves none.
         as_content: Send Predict's outputs over gRPC as ``tensor_content`` instead of the typed fields.

@@ -11,7 +11,7 @@ import typer
 from penstock.errors import ArtifactError, ConfigError
 from penstock.pipelines.cli.models_text import list_line, listed, show_model
 from penstock.pipelines.cli.options import Json, example, print_json
-from penstock.pipelines.cli.serving_options import Grpc, In, Label, Name, Seconds, told_plainly
+from penstock.pipelines.cli.serving_options import Grpc, In, Label, Name, Seconds, Where, told_plainly
 
 if TYPE_CHECKING:
     from penstock.pipelines.models.change import Wish
@@ -27,14 +27,7 @@ app = typer.Typer(
 
 @example("penstock models list")
 def list_models(
-    where: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="WHERE",
-            help="Pipeline files, models.config files, base paths or folders; the working directory when not given.",
-            show_default=False,
-        ),
-    ] = None,
+    where: Where = None,
     *,
     json: Json = False,
 ) -> None:

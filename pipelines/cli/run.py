@@ -59,6 +59,7 @@ def run(  # noqa: PLR0913  One argument an option.
         anew = tuple(graph.steps) if EVERY in (no_cache or ()) else tuple(no_cache or ())
         selection = Selection(tuple(only or ()), from_, anew)
         _check_selection(graph, selection)
+        _check_engine(loaded, graph, selection)
         # A job that a scheduler ends is ended as Ctrl-C ends it.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
@@ -66,12 +67,7 @@ def run(  # noqa: PLR0913  One argument an option.
         except KeyboardInterrupt as error:
             typer.echo("Interrupted before the first step; nothing was recorded.", err=True)
             raise typer.Exit(INTERRUPTED) from error
-    if json:
-        print_json(_as_json(result, summary))
-    else:
-        from penstock.pipelines.summary.show import show
-
-        show(_console(), result, summary)
+    _tell(result, summary, json=json)
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)
     if not result.ok:
@@ -101,6 +97,15 @@ def _execute(
         return result, None
 
 
+def _tell(result: RunResult, summary: Summary | None, *, json: bool) -> None:
+    if json:
+        print_json(_as_json(result, summary))
+        return
+    from penstock.pipelines.summary.show import show
+
+    show(_console(), result, summary)
+
+
 def _console(*, stderr: bool = False) -> Any:
     from rich.console import Console
 
@@ -127,6 +132,27 @@ def _check_selection(graph: Graph, selection: Selection) -> None:
             f"--only leaves out {', '.join(between)}, which lies between the chosen steps",
             hint=f"add {' '.join(f'--only {name}' for name in between)}, or use --from",
         )
+
+
+def _check_engine(loaded: Loaded, graph: Graph, selection: Selection) -> None:
+    """Say before the imports that a job server cannot start, where a Beam step is sure to need it.
+
+    Raises:
+        EnvironmentProblem: There is no Java.
+    """
+    from penstock.pipelines.engines.start import require_java
+
+    if any(graph.steps[name].type.beam for name in _sure_to_run(loaded, graph, selection)):
+        require_java(graph.beam)
+
+
+def _sure_to_run(loaded: Loaded, graph: Graph, selection: Selection) -> frozenset[str]:
+    """Return the steps that can have no earlier result; whether the others have one only the store knows."""
+    if selection.named:
+        return frozenset(selection.named)
+    if loaded.server is None and not Path(loaded.sqlite).exists():
+        return frozenset(graph.steps)
+    return frozenset(name for name, step in graph.steps.items() if not step.cache or name in selection.anew)
 
 
 def _as_json(result: RunResult, summary: Summary | None) -> dict[str, Any]:

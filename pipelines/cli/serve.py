@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -21,11 +21,21 @@ from penstock.pipelines.cli.manifest_options import (
     Variant,
 )
 from penstock.pipelines.cli.options import example
-from penstock.pipelines.cli.serving_options import told_plainly
+from penstock.pipelines.cli.serving_options import (
+    Batching,
+    Host,
+    Port,
+    PrintCommand,
+    PrintManifests,
+    RestPort,
+    Where,
+    told_plainly,
+)
 from penstock.serving.official import PINNED_IMAGE
 
 if TYPE_CHECKING:
     from penstock.pipelines.manifests.options import ManifestOptions, Placed
+    from penstock.pipelines.models.find import Model
     from penstock.pipelines.models.serve import Wanted
 
 _GENERATED_FOLDER = ".penstock/serving"
@@ -37,35 +47,14 @@ _POLLING = """\
 
 @example("penstock serve configs/digits.yaml --rest-port 8501")
 def serve(  # noqa: PLR0913  One argument an option.
-    where: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="WHERE",
-            help="Pipeline files, models.config files, base paths or folders; the working directory when not given.",
-            show_default=False,
-        ),
-    ] = None,
+    where: Where = None,
     *,
-    host: Annotated[str, typer.Option(help="Address to bind; the official server binds them all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of gRPC; 0 takes a free one.")] = 8500,
-    rest_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of REST; 0 takes a free one.")] = 8501,
-    batching: Annotated[
-        bool,
-        typer.Option(
-            "--batching",
-            help="Put requests of several callers together; models that bring a batching_params.pbtxt say how.",
-        ),
-    ] = False,
-    print_command: Annotated[
-        bool, typer.Option("--print-command", help="Print the commands that start the official server and image; end.")
-    ] = False,
-    print_manifests: Annotated[
-        bool,
-        typer.Option(
-            "--print-manifests",
-            help="Print what lets Kubernetes serve the models, as YAML; end. Choose one --variant to apply.",
-        ),
-    ] = False,
+    host: Host = "127.0.0.1",
+    port: Port = 8500,
+    rest_port: RestPort = 8501,
+    batching: Batching = False,
+    print_command: PrintCommand = False,
+    print_manifests: PrintManifests = False,
     variant: Variant = "both",
     base: Bases = None,
     image: Image = PINNED_IMAGE,
@@ -78,23 +67,11 @@ def serve(  # noqa: PLR0913  One argument an option.
     service_account: ServiceAccount = None,
 ) -> None:
     """Serve what was pushed: with tensorflow_model_server when it is on PATH, else with the embedded server."""
-    from penstock.errors import ConfigError
     from penstock.pipelines.manifests.options import ManifestOptions, placed
-    from penstock.pipelines.models.find import find_models, require_servable, with_neighbours
     from penstock.pipelines.models.serve import Wanted
 
     with told_plainly(json=False):
-        models = with_neighbours(find_models(where or ()))
-        if not models:
-            raise ConfigError(
-                "no pushed model was found below this folder",
-                where=str(Path.cwd()),
-                expected="a models.config that Penstock generated, or a base path with a pushed version",
-                hint="run a pipeline with a Pusher, or name the place: penstock serve FILE",
-            )
-        servable = tuple(model for model in models if not model.flatbuffers)
-        if not servable:
-            require_servable(models[0])
+        servable = _servable(where or ())
         if print_manifests:
             options = ManifestOptions(
                 image, namespace, name, replicas, max_replicas, cpu, memory, service_account, batching=batching
@@ -105,6 +82,29 @@ def serve(  # noqa: PLR0913  One argument an option.
         code = _print_commands(wanted) if print_command else _serve(wanted)
     if code:
         raise typer.Exit(code)
+
+
+def _servable(where: Sequence[Path]) -> tuple[Model, ...]:
+    """Return the models at the places that a server takes.
+
+    Raises:
+        ConfigError: There is none, or there are flatbuffers only.
+    """
+    from penstock.errors import ConfigError
+    from penstock.pipelines.models.find import find_models, require_servable, with_neighbours
+
+    models = with_neighbours(find_models(where))
+    if not models:
+        raise ConfigError(
+            "no pushed model was found below this folder",
+            where=str(Path.cwd()),
+            expected="a models.config that Penstock generated, or a base path with a pushed version",
+            hint="run a pipeline with a Pusher, or name the place: penstock serve FILE",
+        )
+    servable = tuple(model for model in models if not model.flatbuffers)
+    if not servable:
+        require_servable(models[0])
+    return servable
 
 
 def _serve(wanted: Wanted) -> int:

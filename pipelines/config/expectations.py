@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from penstock.pipelines.config.models import RULES
+from penstock.pipelines.config.base import RULES
 from penstock.types import IMPORT_PATH
 
 _MAPPING_OR_LIST = {"model_type": "a mapping", "dict_type": "a mapping", "list_type": "a list", "tuple_type": "a list"}

@@ -24,6 +24,34 @@ def fields_at(model: type[BaseModel], location: Path) -> dict[str, FieldInfo]:
         below = [branch for candidate in candidates for branch in _below(candidate, part)]
         # A part that leads nowhere names the branch of a union.
         candidates = below or [c for c in candidates if _is_named(c, part)] or candidates
+    return _all_fields(candidates)
+
+
+def keys_at(model: type[BaseModel], path: Path) -> list[str] | None:
+    """Return the keys that a model names for the mapping at a path of the document.
+
+    Returns:
+        None where the model has no mapping; an empty list for a mapping whose keys are anybody's choice.
+    """
+    candidates = list(_branches(model))
+    for part in path:
+        candidates = [
+            branch for candidate in candidates for branch in (*_below(candidate, part), *_anything(candidate))
+        ]
+    mappings = [candidate for candidate in candidates if _fields(candidate) or _is_open(candidate)]
+    return sorted(_all_fields(mappings)) if mappings else None
+
+
+def _is_open(annotation: Any) -> bool:
+    return annotation is Any or get_origin(annotation) is dict
+
+
+def _anything(annotation: Any) -> list[Any]:
+    """Return what is below a value of any type: the same."""
+    return [Any] if annotation is Any else []
+
+
+def _all_fields(candidates: list[Any]) -> dict[str, FieldInfo]:
     return {key: field for candidate in candidates for key, field in _fields(candidate).items()}
 
 

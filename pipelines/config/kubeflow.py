@@ -5,45 +5,28 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
+from penstock.pipelines.config.base import (
+    CPU,
+    CRON,
+    ENTRY_NAME,
+    HOST,
+    IMAGE,
+    MEMORY,
+    MOUNT,
+    OBJECT_NAME,
+    Model,
+    Text,
+    Variable,
+)
 from penstock.types import FunctionPath
 
-IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"
-OBJECT_NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
-ENTRY_NAME = r"^[A-Za-z0-9._-]{1,253}$"
-VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
-CPU = r"^([0-9]+(\.[0-9]+)?|[1-9][0-9]*m)$"
-MEMORY = r"^[1-9][0-9]*(\.[0-9]+)?(Ki|Mi|Gi|Ti|K|M|G|T)$"
-MOUNT = r"^/[^:]+$"
-HOST = r"^https?://[^\s/@]+(/\S*)?$"
-_CRON_FIELD = r"[0-9A-Za-z*/,?#L-]+"
-CRON = rf"^{_CRON_FIELD}( {_CRON_FIELD}){{4}}$"
-
-RULES = {
-    IMAGE: "a container image, such as 'registry.example.com/team/penstock:1.0'",
-    OBJECT_NAME: "the name of an object in the cluster: lower-case letters, digits, '-' and '.'",
-    ENTRY_NAME: "the key of a value in a secret: letters, digits, '.', '_' and '-'",
-    VARIABLE: "the name of an environment variable: letters, digits and '_'",
-    CPU: "a number of cores, such as 4, 0.5 or 500m",
-    MEMORY: "an amount with its unit, such as 512Mi or 8Gi",
-    MOUNT: "an absolute path in the container, such as '/serving'",
-    HOST: "a URL without a user in it, such as 'https://kubeflow.example.com/pipeline'",
-    CRON: "five fields (minute, hour, day, month, weekday), such as '0 3 * * *'",
-}
-"""What each pattern means, in words that complete "expected …"."""
-
-Text = Annotated[str, StringConstraints(min_length=1)]
 Image = Annotated[str, StringConstraints(pattern=IMAGE)]
 ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME)]
-Variable = Annotated[str, StringConstraints(pattern=VARIABLE)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_by_name=False, validate_by_alias=True)
-
-
-class AcceleratorConfig(_Model):
+class AcceleratorConfig(Model):
     """Accelerators of one step's container."""
 
     type: Text = Field(
@@ -52,7 +35,7 @@ class AcceleratorConfig(_Model):
     count: int = Field(default=1, ge=1, description="How many, a count.")
 
 
-class ResourcesConfig(_Model):
+class ResourcesConfig(Model):
     """What a step's container is given on a cluster. A run on one machine does not look at it."""
 
     cpu: int | float | Annotated[str, StringConstraints(pattern=CPU)] | None = Field(
@@ -68,21 +51,21 @@ class ResourcesConfig(_Model):
     )
 
 
-class SecretConfig(_Model):
+class SecretConfig(Model):
     """One value of a Kubernetes secret; its text stands nowhere in a config or in a compiled pipeline."""
 
     secret: ObjectName = Field(description="The secret's name.")
     key: Annotated[str, StringConstraints(pattern=ENTRY_NAME)] = Field(description="The value's key in it.")
 
 
-class VolumeConfig(_Model):
+class VolumeConfig(Model):
     """A volume of the cluster, mounted in every step's container."""
 
     claim: ObjectName = Field(description="The PersistentVolumeClaim's name.")
     path: Annotated[str, StringConstraints(pattern=MOUNT)] = Field(description="Where it is mounted, absolute.")
 
 
-class ScheduleConfig(_Model):
+class ScheduleConfig(Model):
     """When the deployed pipeline is run by itself."""
 
     cron: Annotated[str, StringConstraints(pattern=CRON)] = Field(
@@ -98,7 +81,7 @@ class ScheduleConfig(_Model):
     enabled: bool = Field(default=True, description="Whether it is active once it is deployed.")
 
 
-class VertexConfig(_Model):
+class VertexConfig(Model):
     """Where on Vertex AI the pipeline runs."""
 
     project: Text = Field(description="The Google Cloud project's id.")
@@ -111,7 +94,7 @@ class VertexConfig(_Model):
     )
 
 
-class KubeflowConfig(_Model):
+class KubeflowConfig(Model):
     """How the pipeline runs on Kubeflow Pipelines or on Vertex AI."""
 
     target: Literal["kubeflow", "vertex"] = Field(default="kubeflow", description="Which of the two it is.")

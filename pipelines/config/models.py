@@ -4,28 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from penstock.pipelines.config import kubeflow
-from penstock.pipelines.config.kubeflow import KubeflowConfig, ResourcesConfig, Variable
+from penstock.pipelines.config.base import FLAG, PIPELINE_NAME, SERVER_NAME, STEP_NAME, WIRE, Model, Text, Variable
+from penstock.pipelines.config.kubeflow import KubeflowConfig, ResourcesConfig
 
-PIPELINE_NAME = r"^[a-z][a-z0-9_-]{0,62}$"
-STEP_NAME = r"^[a-z][a-z0-9_]{0,62}$"
-WIRE = r"^[a-z][a-z0-9_]{0,62}\.[A-Za-z_][A-Za-z0-9_]*$"
-SERVER_NAME = r"^[A-Za-z0-9_.:-]+$"
-FLAG = r"^[A-Za-z][A-Za-z0-9_-]*$"
-
-RULES = {
-    PIPELINE_NAME: "a name of lower-case letters, digits, '_' and '-' that begins with a letter, 63 characters at most",
-    STEP_NAME: "a name of lower-case letters, digits and '_' that begins with a letter, 63 characters at most",
-    WIRE: "a step and its output, such as 'transform.transformed_examples'",
-    SERVER_NAME: "letters, digits and any of '_.:-'",
-    FLAG: "a flag without its leading dashes, such as 'direct_num_workers'",
-    **kubeflow.RULES,
-}
-"""What each pattern means, in words that complete "expected …"."""
-
-Text = Annotated[str, StringConstraints(min_length=1)]
 ServerName = Annotated[str, StringConstraints(pattern=SERVER_NAME)]
 StepName = Annotated[str, StringConstraints(pattern=STEP_NAME)]
 Wire = Annotated[str, StringConstraints(pattern=WIRE)]
@@ -38,11 +21,7 @@ FlagScalar = str | int | float | bool
 FlagScalars = Annotated[tuple[FlagScalar, ...], Field(strict=False)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_by_name=False, validate_by_alias=True)
-
-
-class ServerConfig(_Model):
+class ServerConfig(Model):
     """A database of a server."""
 
     host: ServerName = Field(description="Name or address of the server.")
@@ -56,7 +35,7 @@ class ServerConfig(_Model):
     )
 
 
-class MetadataConfig(_Model):
+class MetadataConfig(Model):
     """Where ML Metadata is kept."""
 
     sqlite: Text = Field(
@@ -74,7 +53,7 @@ class MetadataConfig(_Model):
         return self
 
 
-class BeamConfig(_Model):
+class BeamConfig(Model):
     """How Beam work is run."""
 
     runner: Text = Field(
@@ -92,7 +71,7 @@ class BeamConfig(_Model):
     )
 
 
-class StepConfig(_Model):
+class StepConfig(Model):
     """One step of the pipeline."""
 
     component: Text = Field(description="A built-in component's name, or the import path of any TFX component.")
@@ -113,12 +92,13 @@ class StepConfig(_Model):
     )
 
 
-class PipelineConfig(_Model):
+class PipelineConfig(Model):
     """A whole pipeline."""
 
     extends: Text | Files = Field(
         default=(),
-        description="Files, relative to this one, that this one is laid on; a null deletes a key of theirs.",
+        description="Files, relative to this one, that this one is laid on: mappings merge key by key, anything else "
+        "takes the place of theirs, a list too; a null deletes a key of theirs.",
     )
     pipeline: Annotated[str, StringConstraints(pattern=PIPELINE_NAME)] = Field(description="The pipeline's name.")
     root: Text = Field(description="Folder of artifacts, logs and metadata; project-relative, absolute or a URL.")

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from penstock.closest import did_you_mean
+from penstock.pipelines.config.fields import keys_at
 from penstock.pipelines.config.marks import Source, argument_source
+from penstock.pipelines.config.models import PipelineConfig
 from penstock.pipelines.config.parse import SyntaxProblemError, parse
 from penstock.pipelines.config.problems import Problem
 from penstock.pipelines.config.tree import Node
@@ -15,24 +17,12 @@ from penstock.pipelines.config.words import Path, dotted, kind, one_of, quoted, 
 
 _INDEX = re.compile(r"[0-9]{1,9}")
 _ANY = None
-_OPEN: tuple[tuple[str | None, ...], ...] = (
-    (),
-    ("beam",),
-    ("metadata",),
-    ("kubeflow",),
-    ("steps", _ANY),
+_CHECKED_LATER: tuple[tuple[str | None, ...], ...] = (
+    ("beam", "options"),
+    ("steps", _ANY, "inputs"),
     ("steps", _ANY, "with"),
-    ("steps", _ANY, "resources"),
 )
-"""Mappings in which a new key is refused later, with the list of the keys that are allowed, if it is unknown."""
-_IMPLIED: tuple[tuple[str | None, ...], ...] = (
-    ("beam",),
-    ("metadata",),
-    ("kubeflow",),
-    ("steps", _ANY, "with"),
-    ("steps", _ANY, "resources"),
-)
-"""Mappings that are there, empty, when the file leaves them out."""
+"""Mappings whose keys are Beam's or a component's: who knows them refuses a wrong one and lists the right ones."""
 
 
 def apply_overrides(tree: Node, overrides: Sequence[str]) -> tuple[Node, list[Problem]]:
@@ -101,22 +91,44 @@ def _index(items: list[Node], path: tuple[str, ...], depth: int, source: Source)
 
 
 def _new(node: Node, path: tuple[str, ...], depth: int, source: Source) -> Node:
-    """Return an empty mapping for a key that is not there but may be set.
+    """Return what stands at a key that is not there but may be set: nothing, or an empty mapping for the keys below it.
 
     Raises:
         SyntaxProblemError: It may not.
     """
-    is_last = depth == len(path) - 1
-    if is_last and any(_matches(path[:depth], place) for place in _OPEN):
+    place, is_last = path[:depth], depth == len(path) - 1
+    named = keys_at(PipelineConfig, place)
+    keys = named or sorted(node.value)
+    if not _may_be_new(path[depth], keys, place, named=bool(named), is_last=is_last):
+        message = f"no key {quoted(path[depth])}{where(place, 'in') or ' at the top level'}"
+        hint = did_you_mean(path[depth], keys)
+        raise SyntaxProblemError(Problem(message, path, source.mark(0, 0), expected=one_of(keys), hint=hint))
+    if is_last:
         return Node(None, source.mark(0, 0))
-    if any(_matches(path[: depth + 1], place) for place in _IMPLIED):
-        return Node({}, source.mark(0, 0), source.mark(0, 0))
-    message = f"no key {quoted(path[depth])}{where(path[:depth], 'in') or ' at the top level'}"
-    keys: list[str] = sorted(node.value)
-    hint = did_you_mean(path[depth], keys)
-    if hint is None and not is_last and any(_matches(path[:depth], place) for place in _OPEN):
-        hint = f"set {dotted(path[: depth + 1])}={{…}} as a whole"
-    raise SyntaxProblemError(Problem(message, path, source.mark(0, 0), expected=one_of(keys), hint=hint))
+    if keys_at(PipelineConfig, path[: depth + 1]) is None:
+        message = f"{dotted(path[: depth + 1])} is no mapping, it holds no {quoted(path[depth + 1])}"
+        hint = f"set {dotted(path[: depth + 1])} itself"
+        raise SyntaxProblemError(Problem(message, path, source.mark(0, 0), hint=hint))
+    return Node({}, source.mark(0, 0), source.mark(0, 0))
+
+
+def _may_be_new(key: str, keys: list[str], place: tuple[str, ...], *, named: bool, is_last: bool) -> bool:
+    """Return whether a key may be added to a mapping.
+
+    Args:
+        key: The key.
+        keys: Those that the model names, or else those that the mapping has.
+        place: The mapping.
+        named: Whether the model names them.
+        is_last: Whether the value is the key's own; a wrong one is refused later then, with all other mistakes.
+    """
+    if named:
+        return is_last or key in keys
+    if any(_matches(place, known) for known in _CHECKED_LATER):
+        return True
+    below = any(_matches(place[: len(known)], known) for known in _CHECKED_LATER)
+    # Where a file chose the names, one more is rather one of them misspelt.
+    return not keys or (below and did_you_mean(key, keys) is None)
 
 
 def _matches(path: Path, place: tuple[str | None, ...]) -> bool:

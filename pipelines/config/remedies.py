@@ -8,8 +8,8 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from penstock.closest import did_you_mean
+from penstock.pipelines.config.base import PIPELINE_NAME, STEP_NAME
 from penstock.pipelines.config.expectations import expectation
-from penstock.pipelines.config.models import PIPELINE_NAME, STEP_NAME
 from penstock.pipelines.config.scalars import read_scalar
 from penstock.pipelines.config.words import as_text
 from penstock.types import IMPORT_PATH

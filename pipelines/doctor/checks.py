@@ -6,13 +6,14 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
+from penstock.errors import EnvironmentProblem
 from penstock.pipelines.doctor.finding import Finding, Level
+from penstock.pipelines.engines.java import find_java
 
 _LOCK = Path(__file__).resolve().parents[2] / "requirements" / "lock.txt"
 _FREE_GIGABYTES = 5
@@ -116,15 +117,14 @@ def disk() -> Iterator[Finding]:
 
 
 def java() -> Iterator[Finding]:
-    """Beam on Flink needs a Java runtime; nothing else does."""
-    command = shutil.which("java")
-    if command is None:
-        remedy = "only for Beam on Flink: install Java 17 (openjdk-17-jre-headless)"
-        yield Finding("Java", "warning", "not found", remedy)
-        return
-    answer = subprocess.run([command, "-version"], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
-    lines = (answer.stderr or answer.stdout).splitlines()
-    yield Finding("Java", "ok", lines[0] if lines else command)
+    """Beam on Flink or Spark needs a Java runtime; nothing else does."""
+    try:
+        yield Finding("Java", "ok", find_java())
+    except EnvironmentProblem as problem:
+        received = f": {problem.received}" if problem.received else ""
+        yield Finding(
+            "Java", "warning", f"{problem.what}{received}", f"only for Beam on Flink or Spark: {problem.hint}"
+        )
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (

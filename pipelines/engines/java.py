@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from typing import Any
 
 from penstock.errors import EnvironmentProblem
 
@@ -16,6 +17,16 @@ OLDEST = 11
 _VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 _SECONDS = 30
 _INSTALL = "install a JRE 11 or 17 (Debian, Ubuntu: apt-get install openjdk-17-jre-headless), or set JAVA_HOME"
+
+
+def java_for(options: Mapping[str, Any]) -> str:
+    """Return the Java that Beam's options name for a job server, and the machine's where they name none.
+
+    Raises:
+        EnvironmentProblem: They name none, and the machine has none that will do.
+    """
+    named = options.get("job_server_java_launcher")
+    return str(named) if named else find_java()
 
 
 def find_java(environ: Mapping[str, str] | None = None) -> str:

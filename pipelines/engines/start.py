@@ -122,11 +122,20 @@ def started(demand: Demand | None, log: Path, call: Call) -> Iterator[Engine]:
         yield Engine(environment, server)
 
 
+def require_java(beam: BeamConfig) -> None:
+    """Do nothing where a run starts no job server, or there is a Java for it.
+
+    Raises:
+        EnvironmentProblem: There is none.
+    """
+    if needs_job_server(engine_of(beam.runner), beam.options):
+        java.java_for(beam.options)
+
+
 @contextmanager
 def _job_server(engine: str, demand: Demand, log: Path, call: Call) -> Iterator[JobServer]:
     beam = demand.beam
-    launcher = beam.options.get("job_server_java_launcher")
-    program = str(launcher) if launcher else java.find_java()
+    program = java.java_for(beam.options)
     if not is_embedded(engine, beam.options):
         _require_cluster(engine, master(engine, beam.options))
     jar = str(demand.project / beam.job_server_jar) if beam.job_server_jar else None

@@ -202,11 +202,15 @@ def _executor(executor: Any, spec: StepSpec, executor_input: ExecutorInput) -> I
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
     from tfx.dsl.components.base.base_executor import BaseExecutor
 
+    from penstock.pipelines.engines.tfx_package import packed_where_needed
+
     task = os.path.dirname(executor_input.output_file)  # noqa: PTH120  It may be a URL.
     with tempfile.TemporaryDirectory(prefix="penstock-step-") as scratch:
         place = {"unique_id": Path(task).name, "tmp_dir": _shared_folder(executor_input) if spec.remote else scratch}
         if issubclass(executor, BaseBeamExecutor):
-            yield executor(BaseBeamExecutor.Context(beam_pipeline_args=list(spec.beam), **place))
+            with packed_where_needed():
+                made = executor(BaseBeamExecutor.Context(beam_pipeline_args=list(spec.beam), **place))
+            yield made
         else:
             yield executor(BaseExecutor.Context(extra_flags=[], **place))
 

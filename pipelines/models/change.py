@@ -16,8 +16,9 @@ from penstock.serving.label_history import moved, record_move
 from penstock.serving.places import changing
 
 UNKNOWN_SERVER = (
-    "a TensorFlow Serving that runs with this config already refuses a label on a version that it has not loaded; "
-    "name it (destination.tf_serving.grpc, or --grpc) to move labels safely"
+    "an embedded server that polls the config (--model_config_file_poll_wait_seconds) loads the version and then moves "
+    "the label by itself; a TensorFlow Serving that runs with it already refuses a label on a version that it has not "
+    "loaded: name it (destination.tf_serving.grpc, or --grpc) to move labels safely"
 )
 
 

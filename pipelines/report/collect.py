@@ -15,7 +15,8 @@ from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact, RunRecord
 from penstock.metadata.runs import Run, Step, read_run
 from penstock.pipelines.models.evaluation import metrics_by_slice as metrics_in_files
-from penstock.pipelines.report.facts import Origins, Predictions, origins, predictions
+from penstock.pipelines.predictions import Predictions
+from penstock.pipelines.report.facts import Origins, origins, predictions
 from penstock.pipelines.report.flatbuffers import Flatbuffers, read_flatbuffers
 from penstock.pipelines.report.graphs import Graph, lineage_graph, step_graph
 from penstock.pipelines.report.statistics import Anomaly, DataStatistics, read_anomalies, read_statistics

@@ -13,6 +13,8 @@ from penstock.metadata.fingerprints import input_facts
 from penstock.metadata.given import given
 from penstock.metadata.records import Artifact, Value
 from penstock.metadata.runs import Run
+from penstock.pipelines.predictions import Predictions, read_predictions
+from penstock.pipelines.report.given import given
 
 _LONG = frozenset({vocabulary.CONFIG, vocabulary.CODE, vocabulary.STEPS})
 _OF_RUN = (vocabulary.CONFIG_FILE, vocabulary.CONFIG_DIGEST, vocabulary.COMMIT, vocabulary.DIRTY)
@@ -49,22 +51,6 @@ class Origins:
     code: tuple[Fact, ...]
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """What a batch inference wrote; ``reason`` says why nothing, where that is so, ``gone`` that gc removed it."""
-
-    step: str
-    scored: bool
-    reason: str
-    rows: int
-    results: int
-    errors: int
-    form: str
-    model: str
-    uri: str
-    gone: bool = False
-
-
 def origins(run: Run) -> Origins:
     """Return what made the model of a run."""
     model = next((artifact for _, artifact in given(run, "Model")), None)
@@ -80,24 +66,7 @@ def origins(run: Run) -> Origins:
 
 def predictions(run: Run) -> list[Predictions]:
     """Return what the batch inferences of a run wrote."""
-    return [_predictions(step.name, artifact) for step, artifact in given(run, "InferenceResult")]
-
-
-def _predictions(step: str, artifact: Artifact) -> Predictions:
-    facts = artifact.properties
-    version, digest = facts.get("model_version"), str(facts.get("model_digest", ""))
-    return Predictions(
-        step=step,
-        scored=facts.get("scored") == 1,
-        reason=str(facts.get("reason", "")),
-        rows=int(facts.get("rows", 0)),
-        results=int(facts.get("results", 0)),
-        errors=int(facts.get("errors", 0)),
-        form=str(facts.get("format", "")),
-        model=f"{facts.get('model_name')}/{version}" if version is not None else f"digest {digest[:12]}",
-        uri=artifact.uri,
-        gone=artifact.deleted,
-    )
+    return [read_predictions(step.name, artifact) for step, artifact in given(run, "InferenceResult")]
 
 
 def _about(model: Artifact) -> Iterator[str]:

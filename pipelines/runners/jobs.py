@@ -127,11 +127,13 @@ def run_step(ir: bytes, step: str, owner: Owner, document: Document) -> Ended:
     """
     from ml_metadata.proto import metadata_store_pb2
 
+    from penstock.pipelines.engines.tfx_package import packed_where_needed
+
     started = time.monotonic()
     pipeline = load(ir)
     handle = store_of(pipeline, owner)
     with working(owner):
-        with recording():
+        with recording(), packed_where_needed():
             launches = launcher(pipeline, step, handle)
             launches.tell = lambda raised: reason_of(translate(raised), step, document)
             execution = _recorded(handle, step, launches.launch())

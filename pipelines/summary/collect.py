@@ -9,6 +9,7 @@ from typing import Any
 
 from penstock.metadata import Artifact, Store
 from penstock.pipelines.graph import Graph, Step
+from penstock.pipelines.predictions import Predictions, read_predictions
 from penstock.pipelines.summary.evaluation import Evaluation, read_evaluation
 from penstock.pipelines.summary.flatbuffers import Flatbuffers, read_flatbuffers
 from penstock.pipelines.summary.samples import Samples, ask
@@ -28,19 +29,6 @@ class Push:
     path: str | None
     there: bool
     modes: str | None = None
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a batch inference wrote; ``reason`` says why nothing, where that is so."""
-
-    step: str
-    scored: bool
-    reason: str
-    rows: int
-    errors: int
-    path: str
-    model: str
 
 
 @dataclass(frozen=True)
@@ -89,7 +77,7 @@ def summarize(graph: Graph, run_id: str) -> Summary:
         flatbuffers=flatbuffers,
         pushes=pushes,
         predictions=[
-            _predictions(step.name, artifact)
+            read_predictions(step.name, artifact)
             for step in graph.of_type("BatchInference")
             for artifact in outputs[step.name].get("predictions", [])
         ],
@@ -115,20 +103,6 @@ def _push(step: str, artifact: Artifact) -> Push:
         path=str(path) if path is not None else None,
         there=path is not None and Path(str(path)).is_dir(),
         modes=str(properties["modes"]) if "modes" in properties else None,
-    )
-
-
-def _predictions(step: str, artifact: Artifact) -> Predictions:
-    properties = artifact.properties
-    version, digest = properties.get("model_version"), str(properties.get("model_digest", ""))
-    return Predictions(
-        step=step,
-        scored=properties.get("scored") == 1,
-        reason=str(properties.get("reason", "")),
-        rows=int(properties.get("rows", 0)),
-        errors=int(properties.get("errors", 0)),
-        path=artifact.uri,
-        model=f"version {version} of {properties.get('model_name')}" if version is not None else f"model {digest[:12]}",
     )
 
 

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from penstock.pipelines.predictions import Predictions
     from penstock.pipelines.runners.local import RunResult, StepRun
-    from penstock.pipelines.summary.collect import Predictions, Push, Summary
+    from penstock.pipelines.summary.collect import Push, Summary
     from penstock.pipelines.summary.evaluation import Evaluation
     from penstock.pipelines.summary.samples import Samples
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.serving.errors import Code, ServingError
+from penstock.serving.inference.kinds import Array, data_type_name
 from penstock.serving.inference.model import Model
 from penstock.serving.inference.predict import DEFAULT_SIGNATURE, write_spec
-from penstock.serving.inference.tensors import Array, data_type_name, strings
+from penstock.serving.inference.tensors import strings
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from penstock.serving.inference.tensors import Array
+from penstock.serving.inference.kinds import Array
 
 
 class Model(Protocol):

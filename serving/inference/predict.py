@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 from penstock.serving.errors import Code, ServingError
+from penstock.serving.inference.kinds import Array, data_type, type_name
 from penstock.serving.inference.model import Model
-from penstock.serving.inference.tensors import Array, data_type, fill, to_array, type_name, unsent_bytes
+from penstock.serving.inference.tensors import fill, to_array, unsent_bytes
 
 DEFAULT_SIGNATURE = "serving_default"
 """The signature that answers a request which names none."""
@@ -28,7 +29,8 @@ def predict(servable: Model, request: Any, *, as_content: bool = False) -> Any:
         the version and signature which really answered.
 
     Raises:
-        ServingError: No such signature, inputs or outputs it has not, or the model could not compute the answer.
+        ServingError: No such signature, inputs or outputs it has not, the model could not compute the answer, or the
+            protocol has no such tensor.
     """
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = servable.signatures.get(name)
@@ -40,7 +42,10 @@ def predict(servable: Model, request: Any, *, as_content: bool = False) -> Any:
     response = _response_type()()
     write_spec(response.model_spec, servable, request.model_spec)
     for alias in wanted:
-        fill(response.outputs[alias], answer[alias], as_content=as_content)
+        try:
+            fill(response.outputs[alias], answer[alias], signature.outputs[alias].dtype, as_content=as_content)
+        except ValueError as error:
+            raise ServingError(Code.UNIMPLEMENTED, f"the output {alias} cannot be sent: {error}") from error
     return response
 
 

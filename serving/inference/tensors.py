@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from penstock.serving.inference.kinds import KINDS, STRING, WRITTEN, Array, Kind, data_type
 
 _MOST_VALUES = (1 << 63) - 1
 """TensorFlow counts them in an int64."""
@@ -23,51 +21,6 @@ _STRING_BYTES = 24
 
 _MANY = 64
 """Values from which copying the packed bytes out of a message beats reading them number by number."""
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """One ``DataType``: its NumPy type and the field that carries its values.
-
-    Args:
-        name: TensorFlow's name in messages, e.g. ``float``; its ``DataType`` is ``DT_FLOAT``.
-        dtype: The NumPy type of the array.
-        field: The field of ``TensorProto``.
-        carrier: The NumPy type of one entry of the field.
-        tag: The field's tag on the wire if its packed form is the array's memory, else 0.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    field: str
-    carrier: np.dtype[Any]
-    tag: int = 0
-
-
-def _kind(name: str, dtype: Any, field: str, carrier: Any = None, *, tag: int = 0) -> _Kind:
-    return _Kind(name, np.dtype(dtype), field, np.dtype(dtype if carrier is None else carrier), tag)
-
-
-STRING = 7
-_KINDS = {
-    1: _kind("float", np.float32, "float_val", tag=5 << 3 | 2),
-    2: _kind("double", np.float64, "double_val", tag=6 << 3 | 2),
-    3: _kind("int32", np.int32, "int_val"),
-    4: _kind("uint8", np.uint8, "int_val", np.int32),
-    5: _kind("int16", np.int16, "int_val", np.int32),
-    6: _kind("int8", np.int8, "int_val", np.int32),
-    STRING: _kind("string", object, "string_val"),
-    8: _kind("complex64", np.complex64, "scomplex_val", np.float32),
-    9: _kind("int64", np.int64, "int64_val"),
-    10: _kind("bool", np.bool_, "bool_val"),
-    14: _kind("bfloat16", ml_dtypes.bfloat16, "half_val", np.int32),
-    17: _kind("uint16", np.uint16, "int_val", np.int32),
-    18: _kind("complex128", np.complex128, "dcomplex_val", np.float64),
-    19: _kind("half", np.float16, "half_val", np.int32),
-    22: _kind("uint32", np.uint32, "uint32_val"),
-    23: _kind("uint64", np.uint64, "uint64_val"),
-}
-_NUMBERS = {kind.dtype: number for number, kind in _KINDS.items()}
 
 
 def to_array(proto: Any) -> Array:
@@ -85,7 +38,7 @@ def to_array(proto: Any) -> Array:
     Raises:
         ValueError: It describes no tensor that a model can be given.
     """
-    kind = _KINDS.get(proto.dtype)
+    kind = KINDS.get(proto.dtype)
     if kind is None:
         raise ValueError(f"tensors of type {proto.dtype} are not supported")
     shape = [dim.size for dim in proto.tensor_shape.dim]
@@ -111,7 +64,7 @@ def unsent_bytes(proto: Any) -> int:
     """
     if proto.tensor_content:
         return 0
-    kind = _KINDS.get(proto.dtype)
+    kind = KINDS.get(proto.dtype)
     if kind is None:
         return 0
     values = getattr(proto, kind.field)
@@ -124,19 +77,20 @@ def unsent_bytes(proto: Any) -> int:
     return unsent * kind.dtype.itemsize
 
 
-def fill(proto: Any, array: Array, *, as_content: bool = False) -> None:
+def fill(proto: Any, array: Array, declared: int = 0, *, as_content: bool = False) -> None:
     """Write an array into an empty ``TensorProto``.
 
     Args:
         proto: The message.
         array: Any array that a session returns.
+        declared: See :func:`data_type`.
         as_content: Write ``tensor_content`` instead of the field of the type (``float_val``, …).
 
     Raises:
         ValueError: The protocol has no tensor of this type.
     """
-    number = data_type(array)
-    kind = _KINDS[number]
+    number = data_type(array, declared)
+    kind = WRITTEN[number]
     proto.dtype = number
     # A scalar's shape has no sizes, but is there.
     proto.tensor_shape.SetInParent()
@@ -148,31 +102,10 @@ def fill(proto: Any, array: Array, *, as_content: bool = False) -> None:
     elif kind.tag:
         data = array.tobytes()
         proto.MergeFromString(bytes((kind.tag, *_varint(len(data)))) + data)
+    elif kind.field == "float8_val":
+        proto.float8_val = array.tobytes()
     else:
         getattr(proto, kind.field).extend(_values(kind, array))
-
-
-def data_type(array: Array) -> int:
-    """Return the number of the ``DataType`` of an array.
-
-    Raises:
-        ValueError: There is none.
-    """
-    number = _NUMBERS.get(array.dtype, STRING if array.dtype.kind in "SU" else 0)
-    if not number:
-        raise ValueError(f"an array of {array.dtype} is no tensor")
-    return number
-
-
-def data_type_name(array: Array) -> str:
-    """Return the name of the ``DataType`` of an array, e.g. ``DT_FLOAT``."""
-    return f"DT_{_KINDS[data_type(array)].name.upper()}"
-
-
-def type_name(number: int) -> str:
-    """Return what TensorFlow calls a ``DataType`` in its messages, e.g. ``float`` for 1."""
-    kind = _KINDS.get(number)
-    return kind.name if kind else f"type {number}"
 
 
 def strings(values: Sequence[bytes]) -> Array:
@@ -188,7 +121,7 @@ def _count(shape: list[int]) -> int | None:
     return count if count <= _MOST_VALUES and (not shape or min(shape) >= 0) else None
 
 
-def _from_content(kind: _Kind, content: bytes, count: int) -> Array:
+def _from_content(kind: Kind, content: bytes, count: int) -> Array:
     if kind.dtype == object:
         return strings(_string_list(content, count))
     if len(content) != count * kind.dtype.itemsize:
@@ -196,7 +129,7 @@ def _from_content(kind: _Kind, content: bytes, count: int) -> Array:
     return np.frombuffer(content, kind.dtype)
 
 
-def _from_values(kind: _Kind, proto: Any, count: int) -> Array:
+def _from_values(kind: Kind, proto: Any, count: int) -> Array:
     values = getattr(proto, kind.field)
     if kind.dtype == object:
         return strings(_fitted(list(values), count, b""))
@@ -277,7 +210,7 @@ def _varint(value: int) -> bytes:
     return bytes(result)
 
 
-def _values(kind: _Kind, array: Array) -> list[Any]:
+def _values(kind: Kind, array: Array) -> list[Any]:
     flat = array.ravel()
     if kind.dtype == object:
         return [value if isinstance(value, bytes) else str(value).encode() for value in flat.tolist()]
@@ -285,4 +218,6 @@ def _values(kind: _Kind, array: Array) -> list[Any]:
         flat = flat.view(kind.carrier)
     elif kind.field == "half_val":
         flat = flat.view(np.uint16)
+    elif kind.carrier != kind.dtype:
+        flat = flat.astype(kind.carrier)
     return flat.tolist()

@@ -97,7 +97,7 @@ class Answers:
             timed = Timed(model)
             outputs = timed.run(name, request.inputs)
         self._metrics.runtime(target.model, "Predict", timed.seconds)
-        return encode(outputs, rows=request.rows)
+        return encode(outputs, {alias: info.dtype for alias, info in definition.outputs.items()}, rows=request.rows)
 
     def _classify_or_regress(self, target: Target, body: bytes, deadline: float) -> bytes:
         from tensorflow_serving.apis import classification_pb2, regression_pb2

@@ -13,20 +13,21 @@ import numpy as np
 import orjson
 
 from penstock.serving.errors import Code, ServingError
+from penstock.serving.inference.kinds import data_type, type_name
 from penstock.serving.rest.arrays import Array
-from penstock.serving.rest.types import printed
 
 _WRITABLE = frozenset(
-    {"float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint32", "uint64", "bool", "object"}
+    {"float", "double", "int8", "int16", "int32", "int64", "uint8", "uint32", "uint64", "bool", "string"}
 )
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 
-def encode(outputs: Mapping[str, Array], *, rows: bool) -> bytes:
+def encode(outputs: Mapping[str, Array], types: Mapping[str, int], *, rows: bool) -> bytes:
     """Return the reply to a predict request.
 
     Args:
         outputs: Output name → its array; strings as objects of type ``bytes``.
+        types: Output name → the ``DataType`` that the signature names, where it is known.
         rows: Whether to write ``predictions``, one value a row, or else ``outputs``, one value an output.
 
     Raises:
@@ -36,9 +37,9 @@ def encode(outputs: Mapping[str, Array], *, rows: bool) -> bytes:
     if not outputs:
         raise _invalid("Cannot convert empty tensor map to JSON")
     if rows:
-        return _predictions(outputs)
-    for array in outputs.values():
-        _check(array)
+        return _predictions(outputs, types)
+    for name, array in outputs.items():
+        _check(array, types.get(name, 0))
     if len(outputs) == 1:
         ((name, array),) = outputs.items()
         return b'{\n    "outputs": ' + _nested(name, array, 1, inline=False) + b"\n}"
@@ -70,8 +71,8 @@ def numbers(array: Array) -> bytes:
     return b"".join(piece for pair in zip(pieces, [*unusual, b""], strict=True) for piece in pair)
 
 
-def _predictions(outputs: Mapping[str, Array]) -> bytes:
-    batch = _batch(outputs)
+def _predictions(outputs: Mapping[str, Array], types: Mapping[str, int]) -> bytes:
+    batch = _batch(outputs, types)
     if batch == 0:
         return b'{\n    "predictions": []\n}'
     if len(outputs) == 1:
@@ -83,7 +84,7 @@ def _predictions(outputs: Mapping[str, Array]) -> bytes:
     return b'{\n    "predictions": [\n        ' + b",\n        ".join(objects) + b"\n    ]\n}"
 
 
-def _batch(outputs: Mapping[str, Array]) -> int:
+def _batch(outputs: Mapping[str, Array], types: Mapping[str, int]) -> int:
     size = None
     for name in sorted(outputs):
         array = outputs[name]
@@ -92,9 +93,9 @@ def _batch(outputs: Mapping[str, Array]) -> int:
         if size is not None and len(array) != size:
             raise _invalid(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {size}")
         size = len(array)
-    for array in outputs.values():
+    for name, array in outputs.items():
         if size:
-            _check(array)
+            _check(array, types.get(name, 0))
     return size or 0
 
 
@@ -143,9 +144,16 @@ def _layout(leaves: Sequence[bytes], shape: tuple[int, ...], depth: int, *, inli
     return b"[" + line + (b"," + line).join(items) + b"\n" + b"    " * depth + b"]"
 
 
-def _check(array: Array) -> None:
-    if array.dtype.name not in _WRITABLE and array.size:
-        raise _invalid(f"Failed to write JSON value for tensor type: {printed(array.dtype)}")
+def _check(array: Array, declared: int) -> None:
+    if array.size and (name := _type(array, declared)) not in _WRITABLE:
+        raise _invalid(f"Failed to write JSON value for tensor type: {name}")
+
+
+def _type(array: Array, declared: int) -> str:
+    try:
+        return type_name(data_type(array, declared))
+    except ValueError:
+        return str(array.dtype.name)
 
 
 def _invalid(message: str) -> ServingError:

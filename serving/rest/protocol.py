@@ -13,21 +13,30 @@ from penstock.serving.rest.replies import JSON, problem
 
 HEAD_BYTES = 64 << 10
 """Bytes of the request line and the headers. Those that come in one piece with the last one may be a few more."""
+LEAST_BYTES = 256 << 10
+"""What a client must take of its answers in the time that it has, if it does not take all."""
 HEAD_SECONDS = 30.0
 """From the first byte of a head, or from the connection, to the end of the head. As long may a body go on that was
 refused."""
 
 
 class JsonErrors(HttpToolsProtocol):
-    """Give it to ``uvicorn.Config`` as ``http``.
+    """Give it to ``uvicorn.Config`` as ``http``; :func:`with_seconds_to_read` makes one with another limit.
 
     uvicorn bounds neither the size of a head nor the time that it takes: one connection could have all memory. And what
     is left of a request that was answered early is read and thrown away, for some time: if the connection ended with
-    bytes on the way, the client's system would throw away the answer.
+    bytes on the way, the client's system would throw away the answer. Nor does it bound the time that a client takes to
+    read: an answer that nobody reads would keep its memory and its connection for ever.
+
+    Attributes:
+        read_seconds: In this time a client takes the answers that wait for it, or at least ``LEAST_BYTES`` of them.
     """
+
+    read_seconds = 30.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._reader: asyncio.TimerHandle | None = None
         self._in_head = True
         self._head_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -40,6 +49,7 @@ class JsonErrors(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._stop_timer()
+        self._stop_watching()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -65,10 +75,16 @@ class JsonErrors(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Expect the rest of the request, if there is any, for some time."""
+        """Expect the rest of the request, if there is any, and that the answer is read, for some time."""
+        self._watch_reader()
         super().on_response_complete()
         if not self._in_head:
             self._start_timer(self.transport.close)
+
+    def pause_writing(self) -> None:
+        """Expect that the client reads."""
+        self._watch_reader()
+        super().pause_writing()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be read as a request, and close the connection."""
@@ -83,6 +99,26 @@ class JsonErrors(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
+    def _watch_reader(self) -> None:
+        """Give the client the whole time from now on, if anything waits for it."""
+        self._stop_watching()
+        waiting = self.transport.get_write_buffer_size()
+        if waiting:
+            self._reader = self.loop.call_later(self.read_seconds, self._end_unless_read, waiting)
+
+    def _stop_watching(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            self._reader = None
+
+    def _end_unless_read(self, before: int) -> None:
+        self._reader = None
+        waiting = self.transport.get_write_buffer_size()
+        if waiting > before - LEAST_BYTES and waiting:
+            self.transport.abort()
+        else:
+            self._watch_reader()
+
     def _head_is_late(self) -> None:
         self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"The headers have not come within {HEAD_SECONDS:g} s")
 
@@ -94,3 +130,12 @@ class JsonErrors(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+def with_seconds_to_read(seconds: float) -> type[JsonErrors]:
+    """Return the protocol with another ``read_seconds``."""
+
+    class WithSeconds(JsonErrors):
+        read_seconds = seconds
+
+    return WithSeconds

@@ -7,34 +7,10 @@ from typing import Any
 
 import numpy as np
 
-NAMES = {
-    1: "float",
-    2: "double",
-    3: "int32",
-    4: "uint8",
-    5: "int16",
-    6: "int8",
-    7: "string",
-    8: "complex64",
-    9: "int64",
-    10: "bool",
-    11: "qint8",
-    12: "quint8",
-    13: "qint32",
-    14: "bfloat16",
-    15: "qint16",
-    16: "quint16",
-    17: "uint16",
-    18: "complex128",
-    19: "half",
-    20: "resource",
-    21: "variant",
-    22: "uint32",
-    23: "uint64",
-}
-"""``DataType`` → the name that TensorFlow prints."""
+from penstock.serving.inference.kinds import WRITTEN
 
-_PRINTED = {"float32": "float", "float64": "double", "float16": "half", "object": "string"}
+NAMES = {number: kind.name for number, kind in WRITTEN.items()} | {20: "resource", 21: "variant"}
+"""``DataType`` → the name that TensorFlow prints."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +56,3 @@ _KINDS = {
 def kind_of(data_type: int) -> Kind | None:
     """Return how a ``DataType`` is read; None for one that JSON cannot carry."""
     return _KINDS.get(data_type)
-
-
-def printed(dtype: np.dtype[Any]) -> str:
-    """Return TensorFlow's name of an array's type."""
-    return _PRINTED.get(dtype.name, dtype.name)

@@ -68,6 +68,12 @@ def test_logs_hold_what_the_terminal_does_not(first):
     assert "Going to run a new execution" in (logs / "trainer.log").read_text()
 
 
+def test_no_step_packs_tfx_for_workers_that_have_it(first):
+    logs = {path.name: path.read_text() for path in Path(first["logs"]).iterdir()}
+    assert [name for name, text in logs.items() if "sdist" in text or "extra_package" in text] == []
+    assert "--runner=FnApiRunner" in logs["pipeline.pbtxt"]
+
+
 def test_the_metadata_store_has_the_models_facts(first, digits):
     store = Store(digits / "root/metadata.sqlite", "digits")
     (model,) = store.outputs(first["run"], "trainer")["model"]

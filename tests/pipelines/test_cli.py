@@ -46,7 +46,7 @@ def test_validate_says_what_is_there(valid):
 
 def test_validate_as_json(valid):
     answer = invoke("validate", str(valid), "--json")
-    assert json.loads(answer.output) == {"valid": True, "pipeline": "p", "steps": ["examples"], "open": []}
+    assert json.loads(answer.output) == {"valid": True, "pipeline": "p", "steps": ["examples"], "open": [], "notes": []}
 
 
 def test_a_wrong_config_exits_with_2(project, monkeypatch, capsys):

@@ -101,6 +101,12 @@ def test_little_space(monkeypatch):
     assert only(checks.disk).level == "warning"
 
 
-def test_no_java(monkeypatch):
-    monkeypatch.setattr("shutil.which", lambda _: None)
-    assert "only for Beam on Flink" in str(only(checks.java).remedy)
+def test_no_java(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    found = only(checks.java)
+    assert (found.level, found.message) == (
+        "warning",
+        "there is no Java, and the job server of Flink and Spark is a Java program: no java on PATH",
+    )
+    assert str(found.remedy).startswith("only for Beam on Flink or Spark: install a JRE 11 or 17")

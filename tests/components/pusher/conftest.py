@@ -30,6 +30,12 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Where a ``models.config`` goes."""
+    return tmp_path / "models.config"
+
+
+@pytest.fixture
 def base(tmp_path: Path) -> Path:
     return tmp_path / "serving" / "digits"
 

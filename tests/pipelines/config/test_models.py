@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from penstock.pipelines.config import BeamConfig, MetadataConfig, PipelineConfig, StepConfig
-from penstock.pipelines.config.models import RULES
+from penstock.pipelines.config.base import RULES
 from tests.pipelines.config.conftest import Project
 
 WITH: dict[str, Any] = {"with": {"epochs": 1, "anything": {"goes": ["here", None]}}}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from penstock.pipelines.config.models import ServerConfig
 from tests.pipelines.config.conftest import Project
 
 TEXT = """\
@@ -36,6 +37,17 @@ steps:
         ("vars.items.0=3", ("vars", "items"), [3, {"a": 2}]),
         ("beam.runner=flink", ("beam", "runner"), "flink"),
         ("metadata.sqlite=/tmp/m.sqlite", ("metadata", "sqlite"), "/tmp/m.sqlite"),
+        ("beam.options.direct_num_workers=2", ("beam", "options"), {"direct_num_workers": 2}),
+        ("metadata.mysql={host: h, database: d, user: u}", ("metadata", "mysql", "host"), "h"),
+        (
+            "steps.pusher.with.destination.directory=out",
+            ("steps", "pusher", "with"),
+            {"destination": {"directory": "out"}},
+        ),
+        ("steps.pusher.with.a.b.c.d=1", ("steps", "pusher", "with"), {"a": {"b": {"c": {"d": 1}}}}),
+        ("steps.trainer.with.hparams.dropout=1", ("steps", "trainer", "with", "hparams"), {"units": 128, "dropout": 1}),
+        ("steps.trainer.inputs.examples=a.b", ("steps", "trainer", "inputs"), {"examples": "a.b"}),
+        ("steps.trainer.resources.cpu='2'", ("steps", "trainer", "resources"), {"cpu": "2"}),
         ("cache=false", ("cache",), False),
         ("root=runs/${pipeline}", ("metadata", "sqlite"), "runs/digits/metadata.sqlite"),
     ],
@@ -51,6 +63,24 @@ def test_later_ones_win(project: Project) -> None:
     assert project.load(TEXT, "steps.trainer.with={a: 1}", "steps.trainer.with.a=2").config.steps["trainer"].with_ == {
         "a": 2
     }
+
+
+def test_several_make_one_mapping(project: Project) -> None:
+    parts = (f"metadata.postgresql.{part}" for part in ("host=db", "database=d", "user=u"))
+    loaded = project.load(TEXT, *parts)
+    assert loaded.config.metadata.postgresql == ServerConfig(host="db", database="d", user="u")
+    assert project.load(TEXT, "beam.options.a=1", "beam.options.b=2").config.beam.options == {"a": 1, "b": 2}
+
+
+def test_a_wrong_key_of_a_mapping_that_was_made_is_refused_with_the_right_ones(project: Project) -> None:
+    found = project.shown(TEXT, "steps.pusher.resources.cpus='2'")
+    assert found.startswith("--set steps.pusher.resources.cpus: unknown key 'cpus' in steps.pusher.resources\n")
+    assert found.endswith("next: did you mean 'cpu'?")
+
+
+def test_a_mapping_that_the_file_lacks_at_the_top(project: Project) -> None:
+    text = "pipeline: p\nroot: r\nsteps: {a: {component: A, with: {b: '${vars.c}'}}}\n"
+    assert project.load(text, "vars.c=1").config.steps["a"].with_ == {"b": 1}
 
 
 def test_they_come_after_merging(project: Project) -> None:
@@ -102,19 +132,30 @@ EXPECTED = "path.to.key=value, for example steps.trainer.with.epochs=1"
             ),
         ),
         (
-            "beam.options.x=1",
+            "beam.option.x=1",
             (
-                "--set beam.options.x: no key 'options' in beam\n"
-                "      expected: no keys\n"
-                "      next: set beam.options={…} as a whole"
+                "--set beam.option.x: no key 'option' in beam\n"
+                "      expected: one of job_server_jar, options, runner\n"
+                "      next: did you mean 'options'?"
             ),
         ),
         (
             "stepz.a=1",
             (
                 "--set stepz.a: no key 'stepz' at the top level\n"
-                "      expected: one of pipeline, root, steps, vars\n"
+                "      expected: one of beam, cache, extends, kubeflow, metadata, pipeline, root, steps, vars\n"
                 "      next: did you mean 'steps'?"
+            ),
+        ),
+        (
+            "cache.a=1",
+            "--set cache.a: cache is no mapping, it holds no 'a'\n      next: set cache itself",
+        ),
+        (
+            "beam.options.x.y=1",
+            (
+                "--set beam.options.x.y: beam.options.x is no mapping, it holds no 'y'\n"
+                "      next: set beam.options.x itself"
             ),
         ),
         (

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from penstock.pipelines.config.models import STEP_NAME
+from penstock.pipelines.config.base import STEP_NAME
 from penstock.pipelines.config.remedies import remedy, remedy_for
 from penstock.types import IMPORT_PATH
 

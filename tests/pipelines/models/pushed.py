@@ -27,3 +27,8 @@ def configure(base: Path, *versions: int, config: Path | None = None, **labels: 
     entry = ModelEntry(base.name, str(base), policy=policy, labels=labels)
     ModelsFile(config).update(lambda entries: (*[one for one in entries if one.name != base.name], entry))
     return config
+
+
+def bring_parameters(base: Path, version: int) -> None:
+    """Put parameters of batching into a version."""
+    (base / str(version) / "batching_params.pbtxt").write_text("max_batch_size { value: 8 }")

@@ -156,8 +156,10 @@ def test_a_version_in_an_object_store_is_found_by_where_it_was_pushed_to(tmp_pat
 def test_promote_without_a_server_and_a_store_says_so(config):
     output = invoke("models", "promote", "digits", 2).output
     assert output.splitlines()[1] == (
-        "No server is known: a TensorFlow Serving that runs with this config already refuses a label on a version that "
-        "it has not loaded; name it (destination.tf_serving.grpc, or --grpc) to move labels safely."
+        "No server is known: an embedded server that polls the config (--model_config_file_poll_wait_seconds) loads "
+        "the version and then moves the label by itself; a TensorFlow Serving that runs with it already refuses a "
+        "label on a version that it has not loaded: name it (destination.tf_serving.grpc, or --grpc) to move labels "
+        "safely."
     )
     assert output.endswith(NO_STORE)
 

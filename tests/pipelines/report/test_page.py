@@ -154,7 +154,7 @@ def test_versions_predictions_and_origins(tree):
     assert "stable no longer there" in rows(tree, "versions")[1][2]
     assert rows(tree, "versions", 1)[1][1:] == ["stable", "new → 3", "push"]
     assert rows(tree, "predictions")[1][:6] == [
-        "scores", "digest eeeeeeeeeeee", "1 234", "1 230", "4", "jsonl",
+        "scores", "model eeeeeeeeeeee", "1 234", "1 230", "4", "jsonl",
     ]  # fmt: skip
     facts = [row for table in range(5) for row in rows(tree, "origins", table)]
     for told in (["dirty", "1"], ["train_rows", "1437"], ["tfx", "1.21.0"], ["hparams", HOSTILE], ["trainer", HOSTILE]):

@@ -2,15 +2,17 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from penstock.errors import ArtifactError
 from penstock.pipelines.graph import Graph
+from penstock.pipelines.predictions import Predictions
 from penstock.pipelines.progress import PlainProgress
 from penstock.pipelines.runners.local import RunResult, StepRun
-from penstock.pipelines.summary.collect import Predictions, Push, Summary
+from penstock.pipelines.summary.collect import Push, Summary
 from penstock.pipelines.summary.evaluation import Evaluation
 from penstock.pipelines.summary.flatbuffers import Flatbuffer, Flatbuffers
 from penstock.pipelines.summary.samples import Sample, Samples
@@ -46,6 +48,20 @@ def test_an_interrupted_run_says_what_is_kept():
     assert "Interrupted. Finished steps are kept and will be cached." in text
 
 
+def _predictions(step: str, **facts: Any) -> Predictions:
+    nothing = {
+        "scored": True,
+        "reason": "",
+        "rows": 0,
+        "results": 0,
+        "errors": 0,
+        "form": "jsonl",
+        "path": "",
+        "model": "",
+    }
+    return Predictions(step, **{**nothing, **facts})
+
+
 @pytest.fixture
 def summary():
     return Summary(
@@ -76,10 +92,8 @@ def summary():
             Push("held", pushed=False, reason="not blessed by the Evaluator", version=None, path=None, there=False),
         ],
         predictions=[
-            Predictions(
-                "predictions", scored=True, reason="", rows=1200, errors=3, path="/runs/7", model="version 3 of digits"
-            ),
-            Predictions("held", scored=False, reason="not blessed", rows=0, errors=0, path="/runs/8", model=""),
+            _predictions("predictions", rows=1200, results=1197, errors=3, path="/runs/7", model="version 3 of digits"),
+            _predictions("held", scored=False, reason="not blessed"),
         ],
         samples=Samples("/serving/3", "serving_default", [Sample("7", "7", 0.98), Sample("1", "2", None)]),
         anomalies={"validator (eval)": ["color: new value"], "validator (train)": []},

@@ -12,6 +12,10 @@ DTYPES = (
 )  # fmt: skip
 
 
+QUANTIZED = {"qint8": "int8", "quint8": "uint8", "qint16": "int16", "quint16": "uint16", "qint32": "int32"}
+"""Types that models answer with, and the plain integers that they are made of."""
+
+
 def export_zoo(folder: Path, version: int) -> Path:
     """Export one version whose default signature is ``y = x / 2 + 1 + version``; so 2 is TF Serving's own example.
 
@@ -45,6 +49,10 @@ def _signatures(offset: float) -> dict[str, Callable[..., Any]]:
         **{
             f"echo_{name}": _function(lambda x: {"y": tf.identity(x)}, x=tf.TensorSpec(None, tf.as_dtype(name)))
             for name in DTYPES
+        },
+        **{
+            f"as_{name}": _function(lambda x, name=name: {"y": tf.bitcast(x, name)}, x=tf.TensorSpec([None], plain))
+            for name, plain in QUANTIZED.items()
         },
         **_example_signatures(),
     }

@@ -22,6 +22,7 @@ from tests.serving.conformance.grpc_vectors import (
     table,
     tensor,
 )
+from tests.serving.conformance.models import QUANTIZED
 
 ONE_TWO = inputs(x=floats(1, 2))
 SIX = tensor("float_val: [1, 2, 3, 4, 5, 6]", (2, 3))
@@ -204,11 +205,24 @@ TYPES = [
     )
     for name, (dtype, field) in FIELDS.items()
 ]
+ANSWERS = [
+    Vector(
+        f"an answer of {name}",
+        spec(signature=f"as_{name}") + inputs(x=tensor("int_val: [1, 100]", (2,), plain.upper())),
+        outputs(y=tensor("int_val: [1, 100]", (2,), name.upper())) + answered(f"as_{name}"),
+    )
+    for name, plain in QUANTIZED.items()
+]
 NUMPY = {name: name for name in FIELDS if name not in ("string", "bfloat16")}
 
 
 @table(SHAPES)
 def test_tensors(vector, stub):
+    check(vector, stub.Predict, predict_pb2.PredictRequest(), predict_pb2.PredictResponse())
+
+
+@table(ANSWERS)
+def test_types_that_only_answers_have(vector, stub):
     check(vector, stub.Predict, predict_pb2.PredictRequest(), predict_pb2.PredictResponse())
 
 

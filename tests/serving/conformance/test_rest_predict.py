@@ -105,6 +105,8 @@ def test_answers(ports: Ports, vector: Vector) -> None:
         bad("half, rows", _echo("float16", "[1]", columns=False),
             "Failed to process element: 0 of 'instances' list. Error: UNIMPLEMENTED: Conversion of JSON Value: 1 to "
             "type: half"),
+        bad("an answer of qint8", signed("as_qint8", '"instances": [1]'),
+            "Failed to write JSON value for tensor type: qint8"),
     ]
 )  # fmt: skip
 def test_types(ports: Ports, vector: Vector) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 from google.protobuf import text_format
 from tensorflow.core.example import example_pb2
+from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import classification_pb2, predict_pb2
 
 from penstock.serving.errors import Code, ServingError
@@ -87,3 +89,26 @@ def test_fields_of_metadata() -> None:
     check_fields(["signature_def"])
     with pytest.raises(ServingError, match="Metadata field warm is not supported"):
         check_fields(["signature_def", "warm"])
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("float8_e5m2", 'dtype: DT_FLOAT8_E5M2 tensor_shape { dim { size: 2 } } float8_val: "<@"'),
+        ("int4", "dtype: DT_INT4 tensor_shape { dim { size: 2 } } int_val: [1, 2]"),
+    ],
+)
+def test_outputs_of_small_types(name: str, answer: str) -> None:
+    """No exported model does it: with one such type in a graph, TensorFlow's optimizer gives the whole graph up."""
+    model = FakeModel(definition(["x"], ["y"]), lambda inputs: {"y": np.array([1, 2], getattr(ml_dtypes, name))})
+    assert predict(model, asked(X)).outputs["y"] == text_format.Parse(answer, tensor_pb2.TensorProto())
+
+
+def test_an_output_of_a_type_that_no_tensor_has() -> None:
+    model = FakeModel(definition(["x"], ["y"]), lambda inputs: {"y": inputs["x"].astype("datetime64[D]")})
+    with pytest.raises(ServingError) as caught:
+        predict(model, asked(X))
+    assert (caught.value.code, caught.value.message) == (
+        Code.UNIMPLEMENTED,
+        "the output y cannot be sent: an array of datetime64[D] is no tensor",
+    )

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow.core.framework import tensor_pb2
 
-from penstock.serving.inference.tensors import data_type_name, fill, strings, to_array, unsent_bytes
+from penstock.serving.inference.kinds import data_type_name
+from penstock.serving.inference.tensors import fill, strings, to_array, unsent_bytes
 
 NUMBERS = ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16")
 FIELDS = ("float_val", "double_val", "int_val", "int64_val", "uint32_val", "uint64_val", "half_val", "bool_val")
@@ -51,6 +52,41 @@ def test_bfloat16() -> None:
     fill(proto, values)
     assert list(proto.half_val) == [16320, 49152]
     assert to_array(proto).tolist() == by_tensorflow(proto).tolist() == [1.5, -2.0]
+
+
+@pytest.mark.parametrize("as_content", [False, True])
+@pytest.mark.parametrize("name", ["qint8", "quint8", "qint16", "quint16", "qint32"])
+def test_quantized_integers_are_what_the_signature_says(name: str, *, as_content: bool) -> None:
+    import tensorflow as tf
+
+    kind = tf.as_dtype(name)
+    values = np.array([[0, 1], [2, 100]], name.removeprefix("q"))
+    fill(proto := tensor_pb2.TensorProto(), values, kind.as_datatype_enum, as_content=as_content)
+    assert (proto.dtype, bool(proto.int_val)) == (kind.as_datatype_enum, not as_content)
+    assert by_tensorflow(proto).tolist() == values.tolist()
+    fill(believed := tensor_pb2.TensorProto(), values.astype(np.float32), kind.as_datatype_enum)
+    assert believed.dtype == 1
+
+
+@pytest.mark.parametrize("as_content", [False, True])
+@pytest.mark.parametrize("name", ["float8_e5m2", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2fnuz"])
+def test_floats_of_eight_bits(name: str, *, as_content: bool) -> None:
+    import ml_dtypes
+    import tensorflow as tf
+
+    values = np.array([[1.5, -2], [0, 3]], getattr(ml_dtypes, name))
+    fill(proto := tensor_pb2.TensorProto(), values, as_content=as_content)
+    assert (tf.as_dtype(proto.dtype).name, len(proto.float8_val)) == (name, 0 if as_content else 4)
+    assert by_tensorflow(proto).astype(np.float32).tolist() == [[1.5, -2.0], [0.0, 3.0]]
+
+
+@pytest.mark.parametrize("as_content", [False, True])
+@pytest.mark.parametrize(("name", "numbers"), [("int4", [1, -2]), ("uint4", [1, 14])])
+def test_integers_of_four_bits(name: str, numbers: list[int], *, as_content: bool) -> None:
+    import ml_dtypes
+
+    fill(proto := tensor_pb2.TensorProto(), np.array(numbers, getattr(ml_dtypes, name)), as_content=as_content)
+    assert by_tensorflow(proto).astype(np.int32).tolist() == numbers
 
 
 @pytest.mark.parametrize("as_content", [False, True])
@@ -107,6 +143,7 @@ def test_many_values_share_no_copy_of_each_number() -> None:
     [
         (proto_of(0, (1,)), "tensors of type 0 are not supported"),
         (proto_of(20, (1,)), "tensors of type 20 are not supported"),
+        (proto_of(11, (1,)), "tensors of type 11 are not supported"),
         (proto_of(1, (-1,)), r"no tensor has the shape \[-1\]"),
         (proto_of(1, (-1, -1)), r"no tensor has the shape \[-1, -1\]"),
         (proto_of(1, (1 << 62, 1 << 62)), "no tensor has the shape"),

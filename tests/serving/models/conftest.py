@@ -1,19 +1,60 @@
-"""SavedModels of both generations of TensorFlow, small enough to be loaded in milliseconds."""
+"""SavedModels of both generations of TensorFlow, small enough to be loaded in milliseconds; managers of none."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penstock.serving.manifest import MANIFEST, Manifest, walk
+from penstock.serving.models.manager import ModelManager
+from tests.serving.models.fakes import ONE_TRY, PATIENCE, FakeLoader, Make, Recorder, make
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
+
+
+@pytest.fixture
+def loader() -> FakeLoader:
+    return FakeLoader()
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def manager(loader: FakeLoader) -> Iterator[ModelManager]:
+    """A manager that looks at the file system when it is told to."""
+    manager = ModelManager(ONE_TRY, loader, Recorder())
+    yield manager
+    manager.close(PATIENCE)
+
+
+@pytest.fixture
+def managed(loader: FakeLoader, recorder: Recorder) -> Iterator[Make]:
+    """A function that makes a manager with some options changed."""
+    managers: list[ModelManager] = []
+
+    def make_manager(**changes: object) -> ModelManager:
+        options = dataclasses.replace(ONE_TRY, **{"retry_seconds": -1, **changes})  # type: ignore[arg-type]
+        managers.append(ModelManager(options, loader, recorder))
+        return managers[-1]
+
+    yield make_manager
+    for manager in managers:
+        manager.close(PATIENCE)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return make(tmp_path / "m", 1)
 
 
 @pytest.fixture(scope="session")

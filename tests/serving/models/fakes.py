@@ -8,10 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from penstock.serving.errors import ServingError
-from penstock.serving.models.manager import ModelManager
+from penstock.serving.model_config import ModelEntry, VersionPolicy
+from penstock.serving.models.manager import ManagerOptions, ModelManager
 from penstock.serving.models.servable import Servable
 from penstock.serving.models.state import State, VersionStatus
 
+Make = Callable[..., ModelManager]
+"""Makes a manager with some options changed."""
+ONE_TRY = ManagerOptions(load_retries=0, poll_seconds=0)
 PATIENCE = 20.0
 """Seconds after which a test that waits for an event fails; none is expected to take them."""
 
@@ -125,3 +129,19 @@ def answering(manager: ModelManager, names: Sequence[str] = ("m",)) -> dict[str,
         except ServingError:
             found[name] = None
     return found
+
+
+def latest(base: Path) -> list[ModelEntry]:
+    """Return the config of one model that is served by its newest version."""
+    return [ModelEntry("m", str(base))]
+
+
+def specific(base: Path, *versions: int) -> list[ModelEntry]:
+    """Return the config of one model that is served by these versions."""
+    return [ModelEntry("m", str(base), policy=VersionPolicy("specific", versions=versions))]
+
+
+def entry_of(base: Path, *versions: int, **labels: int) -> ModelEntry:
+    """Return the entry of a model that is called as its folder is."""
+    policy = VersionPolicy("specific", versions=versions) if versions else VersionPolicy()
+    return ModelEntry(base.name, str(base), policy=policy, labels=labels)

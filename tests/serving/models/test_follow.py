@@ -18,11 +18,6 @@ OPTIONS = ManagerOptions(load_retries=0, poll_seconds=0)
 
 
 @pytest.fixture
-def loader() -> FakeLoader:
-    return FakeLoader()
-
-
-@pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
 

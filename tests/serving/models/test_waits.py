@@ -23,11 +23,6 @@ OPTIONS = ManagerOptions(load_retries=0, poll_seconds=0)
 
 
 @pytest.fixture
-def loader() -> FakeLoader:
-    return FakeLoader()
-
-
-@pytest.fixture
 def manager(loader: FakeLoader) -> Iterator[ModelManager]:
     manager = ModelManager(OPTIONS, loader)
     yield manager

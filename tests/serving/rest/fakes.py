@@ -26,7 +26,9 @@ class FakeModel:
         self.name = "m"
         self.version = version
         self.signatures: Mapping[str, Any] = {
-            "serving_default": SimpleNamespace(inputs={name: SimpleNamespace(dtype=t) for name, t in inputs.items()})
+            "serving_default": SimpleNamespace(
+                inputs={name: SimpleNamespace(dtype=t) for name, t in inputs.items()}, outputs={}
+            )
         }
         self._function = function
 

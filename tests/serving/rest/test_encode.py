@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from penstock.serving.errors import Code, ServingError
-from penstock.serving.rest.encode import encode, quote
+from penstock.serving.rest.encode import encode as encode_typed
+from penstock.serving.rest.encode import quote
+
+
+def encode(outputs: dict[str, Any], *, rows: bool) -> bytes:
+    """Encode as if the signature declared no types."""
+    return encode_typed(outputs, dict.fromkeys(outputs, 0), rows=rows)
 
 
 def _numbers(dtype: str) -> Callable[[Any], np.ndarray[Any, Any]]:
@@ -123,6 +129,33 @@ def test_types_that_json_cannot_carry(dtype: Any, name: str, *, rows: bool) -> N
         Code.INVALID_ARGUMENT,
         f"Failed to write JSON value for tensor type: {name}",
     )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "declared", "name"),
+    [
+        (np.int8, 11, "qint8"),
+        (np.int32, 13, "qint32"),
+        (ml_dtypes.float8_e5m2, 24, "float8_e5m2"),
+        (ml_dtypes.float8_e4m3fn, 0, "float8_e4m3fn"),
+        (ml_dtypes.int4, 29, "int4"),
+        (ml_dtypes.int2, 31, "int2"),
+    ],
+)
+@pytest.mark.parametrize("rows", [True, False])
+def test_what_the_signature_says_of_a_type_that_json_cannot_carry(
+    dtype: Any, declared: int, name: str, *, rows: bool
+) -> None:
+    with pytest.raises(ServingError) as caught:
+        encode_typed({"y": np.array([1], dtype)}, {"y": declared}, rows=rows)
+    assert (caught.value.code, caught.value.message) == (
+        Code.INVALID_ARGUMENT,
+        f"Failed to write JSON value for tensor type: {name}",
+    )
+
+
+def test_a_type_that_the_array_is_not_of_is_not_believed() -> None:
+    assert encode_typed({"y": _int32([1])}, {"y": 11}, rows=True) == encode({"y": _int32([1])}, rows=True)
 
 
 @pytest.mark.parametrize(

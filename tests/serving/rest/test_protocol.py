@@ -1,9 +1,10 @@
-"""The head of a request: how large it may be and how long it may take."""
+"""What a client may take its time for, and how much it may send before it says what it wants."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from unittest.mock import Mock
 
@@ -11,7 +12,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from penstock.serving.rest.protocol import HEAD_BYTES, HEAD_SECONDS, JsonErrors
+from penstock.serving.rest.protocol import HEAD_BYTES, HEAD_SECONDS, LEAST_BYTES, with_seconds_to_read
 
 HEAD = b"POST /v1/models/m:predict HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n"
 
@@ -34,13 +35,19 @@ class Connection:
         self.written = b""
         self.begun: list[Any] = []
         loop = Mock(call_later=self._call_later, create_task=self._create_task)
-        self.transport = Mock(write=self._write, get_extra_info=lambda name: None, is_closing=lambda: False)
+        self.waiting = 0
+        self.transport = Mock(
+            write=self._write,
+            get_extra_info=lambda name: None,
+            is_closing=lambda: False,
+            get_write_buffer_size=lambda: self.waiting,
+        )
         config = uvicorn.Config(Mock(), ws="none", log_config=None)
-        self.protocol = JsonErrors(config, ServerState(), {}, loop)
+        self.protocol = with_seconds_to_read(7)(config, ServerState(), {}, loop)
         self.protocol.connection_made(self.transport)
 
-    def _call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
-        self.timers.append(Timer(seconds, callback))
+    def _call_later(self, seconds: float, callback: Callable[..., None], *arguments: Any) -> Timer:
+        self.timers.append(Timer(seconds, partial(callback, *arguments)))
         return self.timers[-1]
 
     def _create_task(self, work: Any) -> Mock:
@@ -53,6 +60,25 @@ class Connection:
 
     def running(self) -> list[float]:
         return [timer.seconds for timer in self.timers if not timer.cancelled]
+
+    def answer(self, unread: int) -> Timer | None:
+        """End a request with an answer of which this much is not read; return the time that the client has for it."""
+        self.protocol.data_received(HEAD + b"{}")
+        self.begun[-1].response_complete = True
+        self.waiting = unread
+        self.protocol.on_response_complete()
+        return self.reading()
+
+    def reading(self) -> Timer | None:
+        found = [timer for timer in self.timers if timer.seconds == 7 and not timer.cancelled]
+        assert len(found) <= 1
+        return found[0] if found else None
+
+    def let_time_pass(self, unread: int) -> None:
+        timer = self.reading()
+        assert timer
+        timer.cancelled, self.waiting = True, unread
+        timer.go_off()
 
     def refusal(self) -> tuple[bytes, str]:
         head, _, body = self.written.partition(b"\r\n\r\n")
@@ -131,3 +157,46 @@ def test_the_rest_of_a_body_that_was_refused_has_its_time(connection: Connection
 def test_a_connection_that_ends_waits_for_nothing(connection: Connection) -> None:
     connection.protocol.connection_lost(None)
     assert connection.running() == []
+
+
+def test_an_answer_that_was_read_waits_for_nobody(connection: Connection) -> None:
+    assert connection.answer(unread=0) is None
+
+
+def test_a_client_that_reads_nothing_loses_its_connection(connection: Connection) -> None:
+    assert connection.answer(unread=10)
+    connection.let_time_pass(unread=10)
+    connection.transport.abort.assert_called_once()
+
+
+def test_one_that_reads_has_more_time(connection: Connection) -> None:
+    connection.answer(unread=3 * LEAST_BYTES)
+    for left in (2 * LEAST_BYTES, LEAST_BYTES, 0):
+        connection.let_time_pass(unread=left)
+        connection.transport.abort.assert_not_called()
+    assert connection.reading() is None
+
+
+def test_one_that_reads_drop_by_drop_has_not(connection: Connection) -> None:
+    connection.answer(unread=3 * LEAST_BYTES)
+    connection.let_time_pass(unread=2 * LEAST_BYTES + 1)
+    connection.transport.abort.assert_called_once()
+
+
+def test_an_answer_that_cannot_be_written_to_its_end(connection: Connection) -> None:
+    """uvicorn writes an answer in two pieces, and waits between them for room."""
+    connection.protocol.data_received(HEAD + b"{}")
+    connection.waiting = 100
+    connection.protocol.pause_writing()
+    connection.let_time_pass(unread=100)
+    connection.transport.abort.assert_called_once()
+
+
+def test_the_time_to_read_begins_anew_with_each_answer_and_ends_with_the_connection(connection: Connection) -> None:
+    first = connection.answer(unread=10)
+    second = connection.answer(unread=20)
+    assert first
+    assert second
+    assert (first.cancelled, second.cancelled) == (True, False)
+    connection.protocol.connection_lost(None)
+    assert second.cancelled
