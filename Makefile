@@ -8,6 +8,9 @@ PYTHON := $(BIN)/python
 # Newer than the lock means installed; written last, so that an interrupted installation is taken up again.
 INSTALLED := .venv/.installed
 
+# Every process of the tests would compile all modules again where the environment says so.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test setup clean
 
 run: $(INSTALLED)
@@ -19,7 +22,7 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not e2e"
+	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e"
 	$(PYTHON) -m pytest -n 2 --dist loadfile -m e2e
 
 setup: $(INSTALLED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -19,6 +20,27 @@ settings.load_profile("untimed")
 REPOSITORY = Path(__file__).parents[1]
 _WITH_TENSORFLOW = {"components", "examples", "serving"}
 """Folders of tests that run TensorFlow in their own process."""
+_FIRST = ("tests/components/trainer/", "tests/serving/")
+"""Folders whose tests take longest; begun last, one of them would keep one worker busy while the others are done."""
+_TOGETHER = "tests/serving/conformance/"
+"""A folder whose modules ask one server, so that one worker starts it."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a module on one worker, as ``--dist loadfile`` does, and the modules of one folder too."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFixtures(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return _TOGETHER if nodeid.startswith(_TOGETHER) else str(super()._split_scope(nodeid))
+
+    return ByFixtures(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; ``--no-loadscope-reorder`` keeps the order."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_FIRST))
 
 
 class Project:

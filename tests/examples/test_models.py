@@ -36,6 +36,7 @@ def test_digits_reach_95_percent_in_5_epochs(keras: Any):
     digits = from_sklearn()
     images = {name: {"image": split.images.reshape(-1, 8, 8, 1) / 16} for name, split in digits.items()}
     model = build_digits(_context(keras, {"image": ((8, 8, 1), "float32")}, units=64))
+    model.jit_compile = False  # As in a training step; XLA, which Keras would choose, takes longer to compile it.
     model.fit(images["train"], digits["train"].labels, batch_size=64, epochs=5, verbose=0)
     _, accuracy = model.evaluate(images["eval"], digits["eval"].labels, verbose=0)
     assert accuracy >= 0.95

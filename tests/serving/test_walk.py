@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from penstock.components.pusher.config import PusherConfig
+from penstock.components.pusher.gate import GateReport, ask
 from penstock.components.pusher.push import PushRequest, PushResult, push
 from penstock.errors import PenstockError
 from penstock.pipelines.models.change import Wish, change_label
@@ -140,6 +141,11 @@ def serving(config: Path, label: str | None) -> Iterator[Callers]:
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+
+    def gate_in_this_process(model: Path, timeout: float) -> GateReport:
+        return ask(model)
+
+    monkeypatch.setattr("penstock.components.pusher.push.pass_gate", gate_in_this_process)
     return tmp_path / "serving" / NAME
 
 

@@ -99,7 +99,8 @@ def test_the_model_is_exported_as_if_it_had_trained_alone(found: Findings) -> No
         assert trained == exported
         assert not findings["distributed"]
         assert findings["iterations"] == 5
-        assert findings["gate"] == [[name, 5, None] for name in ("doubled", "predict", "serving_default")]
+    gates = [findings["gate"] for findings in each(found) if "gate" in findings]
+    assert gates == [[[name, 5, None] for name in ("doubled", "predict", "serving_default")]] * 3
 
 
 def test_a_warm_start_takes_the_weights_and_a_new_optimizer(found: Findings) -> None:
@@ -108,7 +109,9 @@ def test_a_warm_start_takes_the_weights_and_a_new_optimizer(found: Findings) -> 
         assert findings["warm_weights"] == weights
         assert findings["warm"] == len(weights) > 0
         assert findings["warm_iterations"] == 0
-        assert findings["warm_logs"]["loss"] < findings["logs"]["loss"]
+    went_on = [findings for findings in each(found) if "warm_logs" in findings]
+    assert len(went_on) == 4
+    assert all(findings["warm_logs"]["loss"] < findings["logs"]["loss"] for findings in went_on)
 
 
 def test_the_other_keras_needs_a_process_of_its_own(output: Output) -> None:

@@ -30,25 +30,34 @@ def tf_config(addresses: tuple[str, ...], number: int) -> dict[str, str]:
     return {"TF_CONFIG": json.dumps(description)}
 
 
-def vertex(addresses: tuple[str, ...], number: int) -> dict[str, str]:
+def chief_by_tf_config(chief: str, worker: str) -> dict[str, str]:
+    description = {"cluster": {"chief": [chief], "worker": [worker]}, "task": {"type": "chief", "index": 0}}
+    return {"TF_CONFIG": json.dumps(description)}
+
+
+def worker_by_vertex(chief: str, worker: str) -> dict[str, str]:
     """What Vertex AI sets: the first pool is the chief, the second all other workers."""
-    cluster = {"workerpool0": addresses[:1], "workerpool1": addresses[1:]}
-    task = {"type": f"workerpool{min(number, 1)}", "index": max(0, number - 1), "trial": ""}
+    cluster = {"workerpool0": [chief], "workerpool1": [worker]}
+    task = {"type": "workerpool1", "index": 0, "trial": ""}
     return {"CLUSTER_SPEC": json.dumps({"cluster": cluster, "environment": "cloud", "task": task})}
 
 
 class Crew:
-    """Two tasks, each a process that is given its place in the environment, and what they left."""
+    """Two tasks, each a process that is given its place in the environment, and what they left.
 
-    def __init__(self, folder: Path, describe: Callable[[tuple[str, ...], int], dict[str, str]]) -> None:
+    One variable describes the place to the chief and the other to the worker: the two must mean the same cluster.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         bench = Bench(folder)
         config = {**WORKERS, "checkpoint": {"every_steps": 4, "keep": 2}}
         self.request = bench.request("training", config, checkpoints=folder / "training" / "checkpoints")
         bench.write(self.request, "training")
         addresses = free_addresses(2)
+        places = [chief_by_tf_config(*addresses), worker_by_vertex(*addresses)]
         with ExitStack() as stack:
-            processes = [stack.enter_context(self._started(describe(addresses, number), number)) for number in (0, 1)]
+            processes = [stack.enter_context(self._started(place, number)) for number, place in enumerate(places)]
             for process in processes:
                 stack.callback(process.kill)
             errors = [process.communicate(timeout=240)[1] for process in processes]
@@ -74,9 +83,9 @@ class Crew:
         )
 
 
-@pytest.fixture(scope="module", params=[tf_config, vertex])
-def crew(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Crew:
-    return Crew(tmp_path_factory.mktemp("crew"), request.param)
+@pytest.fixture(scope="module")
+def crew(tmp_path_factory: pytest.TempPathFactory) -> Crew:
+    return Crew(tmp_path_factory.mktemp("crew"))
 
 
 def test_all_tasks_train_together(crew: Crew) -> None:

@@ -22,8 +22,7 @@ LARGEST_REQUEST = 1 << 20
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base path with the versions 1, 2 and 3."""
     folder = tmp_path_factory.mktemp("models") / "zoo"
-    for version in (1, 2, 3):
-        export_zoo(folder, version)
+    export_zoo(folder, (1, 2, 3))
     return folder
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,22 @@ DTYPES = (
 )  # fmt: skip
 
 
-QUANTIZED = {"qint8": "int8", "quint8": "uint8", "qint16": "int16", "quint16": "uint16", "qint32": "int32"}
-"""Types that models answer with, and the plain integers that they are made of."""
-
-
-def export_zoo(folder: Path, version: int) -> Path:
-    """Export one version whose default signature is ``y = x / 2 + 1 + version``; so 2 is TF Serving's own example.
+def export_zoo(folder: Path, versions: Sequence[int]) -> None:
+    """Export versions whose default signature is ``y = x / 2 + 1 + version``; so 2 is TF Serving's own example.
 
     The other signatures have the name of what they show: ``two`` inputs, ``echo_int8``, ``classify_no_scores``, ….
     """
     import tensorflow as tf
 
-    path = folder / str(version)
-    tf.saved_model.save(tf.Module(), str(path), signatures=_signatures(float(version + 1)))
-    return path
+    module = tf.Module()
+    module.offset = tf.Variable(0.0)
+    signatures = _signatures(module.offset)
+    for version in versions:
+        module.offset.assign(version + 1)
+        tf.saved_model.save(module, str(folder / str(version)), signatures=signatures)
 
 
-def _signatures(offset: float) -> dict[str, Callable[..., Any]]:
+def _signatures(offset: Any) -> dict[str, Callable[..., Any]]:
     import tensorflow as tf
 
     floats = tf.TensorSpec([None], tf.float32)
