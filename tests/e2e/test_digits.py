@@ -1,4 +1,4 @@
-"""The main job: real digits, from shards to a served answer."""
+"""The main job: real digits, from shards to a served answer; under each strategy, and with a Trainer of TFX."""
 
 from __future__ import annotations
 
@@ -9,14 +9,23 @@ import pytest
 
 from penstock.metadata import Store
 from penstock.serving.saved_model import read_signatures
-from tests.e2e.conftest import penstock, run, states
+from tests.e2e.conftest import penstock, run, run_anew, states
 
 STEPS = ["examples", "statistics", "schema", "validator", "transform", "trainer", "evaluator", "pusher", "predictions"]
+AS_DIGITS = ["--set", "pipeline=digits", "--set", "steps.predictions.enabled=false"]
+"""Options that let an overlay take what lies before the Trainer from the first run."""
+OVERLAYS = {
+    "mirrored": ("mirrored", 2, 1),
+    "central-storage": ("central_storage", 2, 1),
+    "multi-worker": ("multi_worker_mirrored", 2, 2),
+    "parameter-server": ("parameter_server", 1, 2),
+}
+"""Overlay in configs/ → strategy, replicas and workers of the model."""
 
 
 @pytest.fixture(scope="module")
 def first(options):
-    return run("configs/digits.yaml", *options)
+    return run_anew("configs/digits.yaml", *options)
 
 
 def test_every_step_runs_and_the_model_is_blessed(first):
@@ -162,8 +171,26 @@ def test_a_baseline_is_the_latest_blessed_model(first, options):
     assert report["summary"]["pushes"][0]["version"] == "2"
 
 
-def test_a_stock_trainer_with_a_classic_run_fn(digits):
-    settings = ["--set", f"root={digits / 'stock'}", "--set", f"steps.examples.with.input_base={digits / 'data'}"]
-    report = run("configs/digits-stock.yaml", *settings)
-    assert states(report)["trainer"] == "ran"
+def test_a_stock_trainer_with_a_classic_run_fn(first, options):
+    report = run("configs/digits-stock.yaml", *AS_DIGITS, *options)
+    assert states(report) == dict.fromkeys(STEPS[:5], "cached") | dict.fromkeys(STEPS[5:8], "ran")
     assert report["summary"]["pushes"][0]["pushed"] is True
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_under_a_strategy_it_trains_blesses_and_serves(overlay, first, options, digits):
+    report = run(f"configs/digits-{overlay}.yaml", *AS_DIGITS, *options)
+    assert states(report) == dict.fromkeys(STEPS[:5], "cached") | dict.fromkeys(STEPS[5:8], "ran")
+    (evaluation,) = report["summary"]["evaluations"]
+    assert evaluation["blessed"] is True
+    assert evaluation["metrics"]["overall"]["sparse_categorical_accuracy"] >= 0.93
+    rows = report["summary"]["samples"]["rows"]
+    assert sum(row["predicted"] == row["label"] for row in rows) >= 4
+
+    (model,) = Store(digits / "root/metadata.sqlite", "digits").outputs(report["run"], "trainer")["model"]
+    facts = model.properties
+    assert (facts["strategy"], facts["replicas"], facts["workers"]) == OVERLAYS[overlay]
+    assert facts["global_batch_size"] == 64
+    assert not (digits / "root/trainer/.checkpoints").exists()
+    for log in (digits / "root/logs" / report["run"]).glob("trainer-*.log"):
+        assert "RefCount" not in log.read_text()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project
-from tests.e2e.conftest import penstock, run, states
+from tests.e2e.conftest import command, penstock, run, states
 
 CODE = """
 import time
@@ -94,7 +94,7 @@ def test_a_failing_step_stops_what_depends_on_it_and_nothing_else(parts):
 
 def test_the_terminal_shows_the_users_frames_and_the_log(parts):
     file = parts.pipeline(MAKE + "  fail: {component: parts.fail}\n")
-    ended = penstock("run", str(file), cwd=parts.folder)
+    ended = command("run", str(file), cwd=parts.folder)
     assert ended.returncode == 1
     assert "fail failed" in ended.stdout
     assert "your code raised ValueError: cannot use one" in ended.stdout

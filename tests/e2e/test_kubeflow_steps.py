@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project
-from tests.e2e.conftest import penstock
+from tests.e2e.conftest import command
 from tests.pipelines.kubeflow.cluster import Cluster
 
-pytestmark = pytest.mark.timeout(1200)  # Each container imports TensorFlow for itself.
+pytestmark = pytest.mark.timeout(1200)  # Each run is five containers, one after the other.
 
 TOP = """
 pipeline: small
@@ -20,13 +20,13 @@ root: minio://bucket/pipelines
 vars: {count: 3, text: "it's {{$}} $(HOME) \\"quoted\\""}
 kubeflow:
   image: registry/team/small:1
-  exit_handler: code.tell
+  exit_handler: parts.tell
   secrets: {PASSWORD: {secret: db, key: pass}}
 """
 STEPS = """
-  make: {component: code.make, with: {count: "${vars.count}", rate: 2.0, text: "${vars.text}"}}
-  look: {component: code.look, inputs: {model: make.model}}
-  check: {component: code.check, inputs: {seen: look.seen}, with: {attempts: ATTEMPTS}, resources: {retries: 1}}
+  make: {component: parts.make, with: {count: "${vars.count}", rate: 2.0, text: "${vars.text}"}}
+  look: {component: parts.look, inputs: {model: make.model}}
+  check: {component: parts.check, inputs: {seen: look.seen}, with: {attempts: ATTEMPTS}, resources: {retries: 1}}
 """
 
 
@@ -34,7 +34,7 @@ STEPS = """
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("small")
     project = Project(folder)
-    shutil.copyfile(Path(__file__).with_name("kubeflow_steps.py"), folder / "code.py")
+    shutil.copyfile(Path(__file__).with_name("kubeflow_steps.py"), folder / "parts.py")
     top = f"{TOP}  environment: {{TOLD: {folder}/told.json}}\n"
     project.pipeline(STEPS.replace("ATTEMPTS", f"{folder}/attempts.txt"), top=top)
     return folder
@@ -42,14 +42,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def compiled(folder):
-    ended = penstock("compile", "p.yaml", "-o", "pipeline.yaml", cwd=folder)
+    ended = command("compile", "p.yaml", "-o", "pipeline.yaml", cwd=folder)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return (folder / "pipeline.yaml").read_text()
 
 
 @pytest.fixture(scope="module")
 def cluster(folder):
-    return Cluster(folder / "cluster", folder, {"db": {"pass": "hunter2"}})
+    return Cluster(folder / "cluster", folder, {"db": {"pass": "hunter2"}}, anew=("make",))
 
 
 @pytest.fixture(scope="module")

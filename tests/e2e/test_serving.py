@@ -1,9 +1,10 @@
-"""The way of a model's versions through the real commands: train, push, serve, ask, promote, roll back."""
+"""A project that ``penstock init`` makes, and its versions' way: train, push, serve, ask, promote, roll back."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,14 +46,12 @@ class Project:
         """Train, push and return the report."""
         return run("served.yaml", "--set", f"steps.trainer.with.hparams.units={units}", cwd=self.folder)
 
-    @classmethod
-    def made(cls, parent: Path, labels: str) -> Project:
-        """Make a project whose pushes set these labels."""
-        assert penstock("init", "flowers", cwd=parent).returncode == 0
-        project = cls(parent / "flowers")
-        (project.folder / "served.yaml").write_text(PIPELINE % labels, encoding="utf-8")
-        (project.folder / "rows.json").write_text(json.dumps(ROWS), encoding="utf-8")
-        return project
+    def pushing(self, labels: str) -> Project:
+        """Let nothing be pushed yet, and each push from now on set these labels; what was trained stays."""
+        shutil.rmtree(self.folder / "runs/flowers/serving", ignore_errors=True)
+        (self.folder / "served.yaml").write_text(PIPELINE % labels, encoding="utf-8")
+        (self.folder / "rows.json").write_text(json.dumps(ROWS), encoding="utf-8")
+        return self
 
     def models(self, *arguments: str) -> Any:
         ended = penstock("models", *arguments, "--json", cwd=self.folder)
@@ -66,6 +65,14 @@ class Project:
         ended = penstock(*arguments, cwd=self.folder)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return json.loads(ended.stdout)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """One for all: whichever test comes first trains."""
+    parent = tmp_path_factory.mktemp("made")
+    assert penstock("init", "flowers", cwd=parent).returncode == 0
+    return Project(parent / "flowers")
 
 
 @contextmanager
@@ -93,10 +100,19 @@ def serving(folder: Path) -> Iterator[tuple[str, str]]:
     assert code == 0, "".join(said)
 
 
-def test_two_versions_from_training_to_rollback(tmp_path):
-    project = Project.made(tmp_path, "{stable: keep, canary: this}")
+def test_a_new_project_runs_as_it_stands(project):
+    report = run("flowers/pipeline.yaml", cwd=project.folder.parent)
+    assert set(states(report).values()) == {"ran"}
+    assert report["summary"]["pushes"][0]["path"] == str(project.folder / "runs/flowers/serving/flowers/1")
+    command = [sys.executable, "-m", "pytest", "-q", str(project.folder)]
+    tests = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=False)
+    assert "1 passed" in tests.stdout, tests.stdout + tests.stderr
+
+
+def test_two_versions_from_training_to_rollback(project):
+    project.pushing("{stable: keep, canary: this}")
     first = project.train(16)
-    assert set(states(first).values()) == {"ran"}
+    assert states(first)["pusher"] == "ran"
     assert first["summary"]["pushes"][0]["version"] == "1"
 
     with serving(project.folder) as (grpc, rest):
@@ -128,8 +144,8 @@ def test_two_versions_from_training_to_rollback(tmp_path):
     assert [found["problem"] for found in project.models("verify")] == [None, None]
 
 
-def test_a_client_that_names_nothing_follows_the_one_label(tmp_path):
-    project = Project.made(tmp_path, "{stable: this}")
+def test_a_client_that_names_nothing_follows_the_one_label(project):
+    project.pushing("{stable: this}")
     project.train(16)
     with serving(project.folder) as (grpc, rest):
         over_rest, over_grpc = project.ask("--rest", rest, label=None), project.ask("--grpc", grpc, label=None)

@@ -1,4 +1,4 @@
-"""Digits on a small machine: from shards to flatbuffers in every mode, measured and blessed."""
+"""Digits on a small machine: from shards to flatbuffers in every mode, measured and blessed; and trained for it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 
 from penstock.metadata import Store
+from penstock.serving.manifest import verify
 from tests.e2e.conftest import penstock, run, states
 
+CONFIG = "configs/digits-tflite.yaml"
+HERE = ["--set", "steps.predictions.enabled=false"]
+"""What is no part of these claims is left out."""
 MODES = ["float32", "dynamic_range", "float16", "int8", "int16x8"]
 
 
 @pytest.fixture(scope="module")
 def first(options):
-    return run("configs/digits-tflite.yaml", *options)
+    return run(CONFIG, *options, *HERE)
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +29,11 @@ def models(first, digits):
     """Mode → the artifact, as ML Metadata has it."""
     artifacts = Store(digits / "root/metadata.sqlite", "digits-tflite").outputs(first["run"], "tflite")["tflite_model"]
     return {str(artifact.properties["mode"]): artifact for artifact in artifacts}
+
+
+def _trained(report, digits):
+    (model,) = Store(digits / "root/metadata.sqlite", "digits-tflite").outputs(report["run"], "trainer")["model"]
+    return Path(model.uri)
 
 
 def test_int8_is_at_least_3_7_times_smaller_and_loses_at_most_a_point(models):
@@ -86,15 +95,16 @@ def test_the_model_is_their_source(models, digits):
 
 
 def test_again_everything_is_cached(first, options):
-    again = run("configs/digits-tflite.yaml", *options)
+    again = run(CONFIG, *options, *HERE)
     assert set(states(again).values()) == {"cached"}
     assert again["summary"]["flatbuffers"] == first["summary"]["flatbuffers"]
 
 
 def test_a_required_mode_outside_tolerance_fails_the_step(first, options):
     report = run(
-        "configs/digits-tflite.yaml",
+        CONFIG,
         *options,
+        *HERE,
         "--only",
         "tflite",
         "--set",
@@ -108,7 +118,7 @@ def test_a_required_mode_outside_tolerance_fails_the_step(first, options):
 
 
 def test_the_same_without_a_pipeline(first, digits):
-    (served,) = (digits / "root/trainer/model").glob("*/Format-Serving")
+    served = _trained(first, digits) / "Format-Serving"
     train, evaluation = (
         str(*(digits / "root/examples/examples").glob(f"*/Split-{split}/*")) for split in ("train", "eval")
     )
@@ -124,3 +134,67 @@ def test_the_same_without_a_pipeline(first, digits):
     assert {"convert.log", "float32", "int8", "report.json", "report.md", "report.svg"} == {
         path.name for path in output.iterdir()
     }
+
+
+@pytest.fixture(scope="module")
+def aware(first, digits, options):
+    """A run in floats, then one that goes on from its weights with rounding to 8 bits, both as int8 flatbuffers.
+
+    What lies before the Trainer is taken from the first run.
+    """
+    few = {
+        "steps.tflite.with.modes": "[float32, int8]",
+        "steps.devices.with.destination.tflite_directory": digits / "root/serving/digits-aware",
+        "steps.pusher.enabled": "false",
+    }
+    trainer = {
+        "model_fn": "examples.digits.model.build_model",
+        "label": "label",
+        "epochs": 5,
+        "keras": "tf_keras",
+        "hparams": {"units": 64, "learning_rate": 0.006},
+    }
+
+    def train(**further):
+        settings = few | {"steps.trainer.with": json.dumps(trainer | further)}
+        return run(
+            CONFIG, *options, *HERE, *(text for key, value in settings.items() for text in ("--set", f"{key}={value}"))
+        )
+
+    floating = train()
+    warm = {"from": str(_trained(floating, digits) / "Format-Keras/model.keras")}
+    slow = {"units": 64, "learning_rate": 0.001}
+    return floating, train(quantize_aware=True, warm_start=warm, hparams=slow)
+
+
+def _int8(report, digits):
+    outputs = Store(digits / "root/metadata.sqlite", "digits-tflite").outputs(report["run"], "tflite")["tflite_model"]
+    (found,) = (artifact.properties for artifact in outputs if artifact.properties["mode"] == "int8")
+    return found
+
+
+def test_int8_loses_no_more_than_after_training(aware, digits):
+    after, rounded = (_int8(report, digits) for report in aware)
+    assert (after["blessed"], rounded["blessed"]) == (1, 1)
+    assert rounded["drop"] <= max(after["drop"], 0.0)
+    assert rounded["metric_value"] >= after["metric_value"]
+    assert rounded["mean_abs_error"] < after["mean_abs_error"]
+
+
+def test_what_was_trained_for_it_is_pushed(aware, digits):
+    for number, report in enumerate(aware, start=1):
+        assert states(report)["devices"] == "ran"
+        (push,) = (push for push in report["summary"]["pushes"] if push["step"] == "devices")
+        folder = digits / "root/serving/digits-aware" / str(number)
+        assert (push["pushed"], push["version"], push["path"]) == (True, str(number), str(folder))
+        assert (folder / "int8" / "model.tflite").is_file()
+        verify(folder)
+
+
+def test_what_is_known_of_it(aware, digits):
+    shown = penstock("models", "show", "digits-aware/2", "--in", str(digits / "root"))
+    assert shown.returncode == 0, shown.stderr
+    lines = {line.split()[0]: line for line in shown.stdout.splitlines()}
+    assert "blessed by the Evaluator and the TFLiteConverter, published as version 2: " in lines["pushed"]
+    assert "quantize_aware=True" in lines["config"]
+    assert "int8 " in lines["tflite"]

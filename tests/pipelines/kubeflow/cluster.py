@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -26,6 +26,7 @@ from ml_metadata.proto import metadata_store_pb2 as pb
 
 from tests.pipelines.kubeflow.bucket import Bucket
 from tests.pipelines.kubeflow.lineage import Lineage, runtime_artifact
+from tests.preloaded import PRELOADED
 
 
 @dataclass
@@ -49,13 +50,21 @@ class Cluster:
         folder: Where they are kept.
         project: The working directory of the image.
         secrets: Secret → key → value.
+        anew: Tasks whose containers import everything themselves; the others are forked, see :mod:`tests.preloaded`.
     """
 
-    def __init__(self, folder: Path, project: Path, secrets: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        project: Path,
+        secrets: Mapping[str, Mapping[str, str]] | None = None,
+        anew: Collection[str] = (),
+    ) -> None:
         self.bucket = Bucket(folder / "objects")
         self._metadata = folder / "metadata.sqlite"
         self._project = project
         self._secrets = secrets or {}
+        self._anew = frozenset(anew)
         self._cache: dict[str, dict[str, pb.Artifact]] = {}
 
     def run(self, text: str, parameters: Mapping[str, Any] | None = None) -> Run:
@@ -182,9 +191,14 @@ class _Dag:
         words = [_filled(word, executor_input, pod) for word in (*container["command"], *container["args"])]
         words = [re.sub(r"\$\((\w+)\)", lambda found: declared.get(found[1], found[0]), word) for word in words]
         assert max(map(len, words)) < 1 << 17, "Linux takes no longer argument"
-        ended = subprocess.run(
-            words, cwd=self.cluster._project, env=environment, capture_output=True, text=True, check=False
-        )
+        here = self.cluster._project
+        if name not in self.cluster._anew:
+            shell, option, script, *arguments = words
+            module = re.search(r'; exec python -m (\S+) "\$0" "\$@"$', script)
+            assert module, (shell, option, script)
+            ended = PRELOADED.run(module[1], *arguments, cwd=here, environment=environment)
+        else:
+            ended = subprocess.run(words, cwd=here, env=environment, capture_output=True, text=True, check=False)
         self.run_.logs.setdefault(name, []).append(ended.stdout + ended.stderr)
         return ended.returncode == 0
 

@@ -83,31 +83,27 @@ def pods(tmp_path: Path, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) 
 
 def mirrored(pods: Pods, **further: Any) -> dict[str, Any]:
     strategy = {"name": "multi_worker_mirrored", "workers": 2, "communication": "ring"}
-    return {"strategy": strategy, "cluster": pods.options(), "epochs": 4, **further}
+    return {"strategy": strategy, "cluster": pods.options(), "epochs": 3, **further}
 
 
-def test_mirrored_workers(pods: Pods, request_for: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
-    request = request_for(with_=mirrored(pods))
-    result = pods.train(request)
-    assert (result.properties["workers"], result.properties["strategy"]) == (2, "multi_worker_mirrored")
-    assert (request.saved_model / "saved_model.pb").is_file()
-    assert json.loads((request.run_folder / "history.json").read_text(encoding="utf-8"))
-    assert pods.operator.started == ["chief 0", "worker 0"]
-    assert any(report.startswith("chief 0: note: ") for report in pods.reports)
-    assert "chief 0 | " in capsys.readouterr().out
-    assert pods.cluster.jobs == {}
-
-
-def test_a_worker_that_was_killed_starts_again(pods: Pods, request_for: Callable[..., Any]) -> None:
+def test_mirrored_workers_of_which_one_is_killed(
+    pods: Pods, request_for: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     source = DYING_ONCE.replace("MARK", repr(str(pods.folder / "died")))
     request = request_for(source, with_=mirrored(pods, max_restarts=3, checkpoint={"every_steps": 4}))
     callbacks = request.config.model_fn.replace(".build", ".callbacks")
     request = replace(request, config=request.config.model_copy(update={"callbacks_fn": callbacks}))
     result = pods.train(request)
-    assert result.properties["workers"] == 2
+    assert (result.properties["workers"], result.properties["strategy"]) == (2, "multi_worker_mirrored")
+    assert (request.saved_model / "saved_model.pb").is_file()
+    assert json.loads((request.run_folder / "history.json").read_text(encoding="utf-8"))
     assert (pods.folder / "died").exists()
+    assert pods.operator.started[:2] == ["chief 0", "worker 0"]
     assert pods.operator.started.count("worker 0") >= 2
+    assert any(report.startswith("chief 0: note: ") for report in pods.reports)
     assert any("going on after step" in report for report in pods.reports), pods.reports
+    assert "chief 0 | " in capsys.readouterr().out
+    assert pods.cluster.jobs == {}
 
 
 def test_parameter_servers(pods: Pods, request_for: Callable[..., Any]) -> None:
