@@ -173,7 +173,7 @@ def run_python(arguments: Sequence[str]) -> None:
     """Run a module in a process that is free to choose its Keras and its devices."""
     environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
     done = subprocess.run(
-        [sys.executable, "-m", *arguments], capture_output=True, text=True, check=False, timeout=280, env=environment
+        [sys.executable, "-m", *arguments], capture_output=True, text=True, check=False, timeout=500, env=environment
     )
     assert done.returncode == 0, done.stderr
 

@@ -32,6 +32,11 @@ SPLIT = {
     "partitioner": {"name": "min_size", "bytes": 16 * 1024},
 }
 """One worker takes the steps in their order; the embedding, 64 kB, is cut into two shards."""
+ALONE: dict[str, dict[str, Any]] = {
+    name: {"strategy": name, **config}
+    for name, config in {"default": {}, "one_device": {}, "mirrored": HALVES, "central_storage": HALVES}.items()
+}
+"""The strategies of one process."""
 Outcomes = dict[str, Outcome]
 
 
@@ -40,34 +45,11 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(tmp_path_factory.mktemp("agreement"))
 
 
-@pytest.fixture(scope="module", params=["keras", "tf_keras"])
-def trained(bench: Bench, request: pytest.FixtureRequest) -> Outcomes:
-    """What each strategy made of the same training, under one Keras."""
-    keras: str = request.param
-    strategies: dict[str, dict[str, Any]] = {
-        "default": {},
-        "one_device": {},
-        "mirrored": HALVES,
-        "central_storage": HALVES,
-    }
-    configs = {f"{keras}-{name}": {"strategy": name, **config} for name, config in strategies.items()}
-    outcomes = bench.train_together(keras, configs)
-    workers = f"{keras}-multi_worker_mirrored"
-    ring = {"name": "multi_worker_mirrored", "workers": 2, "communication": "ring"}
-    outcomes[workers] = bench.train_in_cluster(workers, {"keras": keras, "strategy": ring, **HALVES})
-    if keras == "tf_keras":
-        model_fn = f"{build_with_tf_keras.__module__}.{build_with_tf_keras.__name__}"
-        servers = {"keras": keras, "strategy": SPLIT, "model_fn": model_fn}
-        outcomes["tf_keras-parameter_server"] = bench.train_in_cluster("tf_keras-parameter_server", servers)
-    return {name.partition("-")[2]: outcome for name, outcome in outcomes.items()}
-
-
 @pytest.fixture(scope="module")
-def variants(bench: Bench) -> Outcomes:
-    """The same training in other ways of computing it, under Keras 3."""
+def keras_3(bench: Bench) -> Outcomes:
+    """Trainings under Keras 3 in one process: under each strategy, and in other ways of computing the same."""
     mixed = {"precision": "mixed_bfloat16"}
-    configs: dict[str, dict[str, Any]] = {
-        "auto": {},
+    ways: dict[str, dict[str, Any]] = {
         "singly": {"steps_per_execution": 1},
         "by_seven": {"steps_per_execution": 7},
         "compiled": {"runtime": {"jit_compile": True}},
@@ -79,7 +61,32 @@ def variants(bench: Bench) -> Outcomes:
         "mixed": mixed,
         "mixed_mirrored": {"strategy": "mirrored", **HALVES, **mixed},
     }
-    return bench.train_together("keras", configs)
+    return bench.train_together("keras", {**{f"keras-{name}": each for name, each in ALONE.items()}, **ways})
+
+
+@pytest.fixture(scope="module", params=["keras", "tf_keras"])
+def trained(bench: Bench, request: pytest.FixtureRequest) -> Outcomes:
+    """What each strategy made of the same training, under one Keras."""
+    keras: str = request.param
+    if keras == "keras":
+        outcomes = dict(request.getfixturevalue("keras_3"))
+    else:
+        outcomes = bench.train_together(keras, {f"{keras}-{name}": each for name, each in ALONE.items()})
+    workers = f"{keras}-multi_worker_mirrored"
+    ring = {"name": "multi_worker_mirrored", "workers": 2, "communication": "ring"}
+    outcomes[workers] = bench.train_in_cluster(workers, {"keras": keras, "strategy": ring, **HALVES})
+    if keras == "tf_keras":
+        model_fn = f"{build_with_tf_keras.__module__}.{build_with_tf_keras.__name__}"
+        servers = {"keras": keras, "strategy": SPLIT, "model_fn": model_fn}
+        outcomes["tf_keras-parameter_server"] = bench.train_in_cluster("tf_keras-parameter_server", servers)
+    prefix = f"{keras}-"
+    return {name.removeprefix(prefix): made for name, made in outcomes.items() if name.startswith(prefix)}
+
+
+@pytest.fixture(scope="module")
+def variants(keras_3: Outcomes) -> Outcomes:
+    """The same training in other ways of computing it, under Keras 3; ``auto`` is the one that asks for none."""
+    return {"auto": keras_3["keras-default"], **keras_3}
 
 
 def others(trained: Outcomes) -> Iterator[tuple[str, Outcome]]:
@@ -143,8 +150,11 @@ def test_replicas_exchange_the_rows_of_the_batch(trained: Outcomes) -> None:
     assert {name: found for name, found in sizes.items() if found is not None} == together
 
 
-def test_parameter_servers_train_keras_3(bench: Bench) -> None:
-    outcome = bench.train_in_cluster("servers", {"strategy": {"name": "parameter_server", "workers": 2}, "epochs": 4})
+def test_parameter_servers_train_keras_3_on_the_users_rows(bench: Bench) -> None:
+    """Two workers; that one reads the Trainer's own rows is shown above, under the other Keras."""
+    strategy = {"name": "parameter_server", "workers": 2}
+    config = {"strategy": strategy, "dataset_fn": f"{Bench.__module__}.rows", "epochs": 4}
+    outcome = bench.train_in_cluster("servers", config)
     report, history = outcome.report, outcome.history
     assert history["val_rows"] == [EVALUATION_ROWS] * 4
     assert max(history["val_accuracy"]) > 0.7
@@ -154,13 +164,6 @@ def test_parameter_servers_train_keras_3(bench: Bench) -> None:
     assert (report["course"]["steps"], report["workers"], report["global_batch_size"]) == (20, 2, GLOBAL_BATCH)
     assert outcome.arrays["optimizer/vars/0"] == 20
     assert [(check["rows"], check["not_checked"]) for check in report["signatures"]] == [(64, None)] * 2
-
-
-def test_parameter_servers_take_the_users_rows(bench: Bench) -> None:
-    strategy = {"name": "parameter_server", "workers": 1}
-    outcome = bench.train_in_cluster("users", {"strategy": strategy, "dataset_fn": f"{Bench.__module__}.rows"})
-    assert outcome.report["course"]["steps"] == STEPS
-    assert outcome.history["val_rows"] == [EVALUATION_ROWS] * EPOCHS
 
 
 @pytest.mark.parametrize(("name", "tolerance"), [("singly", WEIGHTS), ("by_seven", WEIGHTS), ("compiled", 1e-4)])
