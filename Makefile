@@ -22,7 +22,7 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not e2e"
+	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not e2e"
 	$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m e2e
 
 setup: $(INSTALLED)

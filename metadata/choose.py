@@ -66,7 +66,7 @@ def _latest(reader: Reader) -> RunRecord:
     newest = reader.newest_runs(1)
     if newest:
         return newest[0]
-    raise ConfigError(f"there is no run {_LATEST!r}{_of(reader)}", where=str(reader.sqlite), hint=_none_yet())
+    raise ConfigError(f"there is no run {_LATEST!r}{_of(reader)}", where=str(reader.location), hint=_none_yet())
 
 
 def _before(reader: Reader, run: RunRecord, text: str, back: int) -> RunRecord:
@@ -79,7 +79,7 @@ def _before(reader: Reader, run: RunRecord, text: str, back: int) -> RunRecord:
     earlier = max(0, len(runs) - 1 - place)
     raise ConfigError(
         f"there is no run {text!r}{_of(reader)}",
-        where=str(reader.sqlite),
+        where=str(reader.location),
         received=f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}, {earlier} before {run.id}",
         hint=f"the oldest is {text.rpartition('~')[0]}~{earlier}" if earlier else "there is none before it to compare",
     )

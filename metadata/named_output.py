@@ -45,7 +45,7 @@ def output_of_step(reader: Reader, text: str) -> Artifact | None:
         f"{one.id} ({one.properties['mode']})" if "mode" in one.properties else str(one.id) for one in found
     )
     raise ConfigError(
-        f"{text} is {len(found)} artifacts", where=str(reader.sqlite), received=told, hint="name one by its id"
+        f"{text} is {len(found)} artifacts", where=str(reader.location), received=told, hint="name one by its id"
     )
 
 
@@ -61,7 +61,7 @@ def output_of_run(reader: Reader, text: str) -> Artifact | None:
     run = choose_run(reader, text)
     found = main_output(read_run(reader, run))
     if found is None:
-        raise ConfigError(f"run {run.id} gave nothing", where=str(reader.sqlite), hint=f"penstock runs show {run.id}")
+        raise ConfigError(f"run {run.id} gave nothing", where=str(reader.location), hint=f"penstock runs show {run.id}")
     return found
 
 
@@ -87,7 +87,7 @@ def _several(reader: Reader, text: str, what: str, outputs: Iterable[str]) -> Co
     step = text.partition(".")[0]
     return ConfigError(
         what,
-        where=str(reader.sqlite),
+        where=str(reader.location),
         received=text,
         expected=f"one of {', '.join(f'{step}.{name}' for name in sorted(outputs))}",
     )

@@ -24,6 +24,7 @@ class Predictions:
         form: The format of the files.
         path: The folder with the files.
         model: The model, in words.
+        gone: Whether ``penstock gc`` removed the files.
     """
 
     step: str
@@ -35,6 +36,7 @@ class Predictions:
     form: str
     path: str
     model: str
+    gone: bool = False
 
 
 def read_predictions(step: str, artifact: Artifact) -> Predictions:
@@ -51,4 +53,5 @@ def read_predictions(step: str, artifact: Artifact) -> Predictions:
         form=str(facts.get("format", "")),
         path=artifact.uri,
         model=f"version {version} of {facts.get('model_name')}" if version is not None else f"model {digest[:_DIGITS]}",
+        gone=artifact.deleted,
     )

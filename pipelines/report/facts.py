@@ -14,7 +14,6 @@ from penstock.metadata.given import given
 from penstock.metadata.records import Artifact, Value
 from penstock.metadata.runs import Run
 from penstock.pipelines.predictions import Predictions, read_predictions
-from penstock.pipelines.report.given import given
 
 _LONG = frozenset({vocabulary.CONFIG, vocabulary.CODE, vocabulary.STEPS})
 _OF_RUN = (vocabulary.CONFIG_FILE, vocabulary.CONFIG_DIGEST, vocabulary.COMMIT, vocabulary.DIRTY)

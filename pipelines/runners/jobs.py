@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from penstock.errors import ArtifactError, ConfigError
+from penstock.metadata.owners import LEFT_BEHIND
 from penstock.metadata.server import Server
 from penstock.pipelines.config import Document, Loaded
 from penstock.pipelines.graph import Graph
@@ -80,7 +81,7 @@ def prepare(loaded: Loaded, selection: Selection, run_id: str, ir_file: Path, ow
     graph = resolve(loaded, import_and_describe)
     ir = compile_graph(graph, run_id)
     with working(owner), store_of(ir, owner) as handle:
-        close_stale(handle.store, owner, "the run that started it ended without finishing it")
+        close_stale(handle.store, owner, LEFT_BEHIND)
         record_run(handle.store, loaded, graph, run_id)
         reused = _select(ir, selection, handle)
         ended = {name: Ended("reused", 0.0) for name in reused} | _take(ir, graph, handle, reused)

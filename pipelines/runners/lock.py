@@ -68,7 +68,7 @@ def hold(root: Path, *, wait: bool) -> Iterator[str]:
 def identity(root: Path) -> str | None:
     """Return the identity of a root's lock; None where no run has held it."""
     try:
-        with (root / _LOCK).open(encoding="utf-8") as file:
+        with (root / LOCK).open(encoding="utf-8") as file:
             found = file.readline()
     except OSError:
         return None

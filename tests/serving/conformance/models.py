@@ -12,6 +12,10 @@ DTYPES = (
 )  # fmt: skip
 
 
+QUANTIZED = {"qint8": "int8", "quint8": "uint8", "qint16": "int16", "quint16": "uint16", "qint32": "int32"}
+"""Types that models answer with, and the plain integers that they are made of."""
+
+
 def export_zoo(folder: Path, versions: Sequence[int]) -> None:
     """Export versions whose default signature is ``y = x / 2 + 1 + version``; so 2 is TF Serving's own example.
 
