@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
+import secrets
 import shutil
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ from penstock.serving.manifest import walk
 LEFTOVER_AGE = 24 * 3600
 """Seconds without any change after which the staging folder of a push elsewhere counts as abandoned."""
 
-_NAME = re.compile(r"\.staging-[0-9a-f]{32}")
+_NAME = re.compile(r"\.staging-(?P<machine>[0-9a-f]{8})(?P<pid>[0-9a-f]{6})(?P<ticks>[0-9a-f]{12})[0-9a-f]{6}")
+"""Says which process made the folder: a file inside would come, and go, a moment later than the folder itself."""
 _MARKER = "penstock-staging"
 _MARKER_TEXT = "A push puts its model together here. Abandoned ones are removed by the next push.\n"
 
@@ -26,10 +28,10 @@ _MARKER_TEXT = "A push puts its model together here. Abandoned ones are removed 
 @contextmanager
 def staging_folder(base: Path) -> Iterator[Path]:
     """Yield the path of a folder to be made by the caller, inside a hidden one that is removed afterwards."""
-    staging = base / f".staging-{uuid.uuid4().hex}"
+    staging = base / _name()
     staging.mkdir()
     try:
-        (staging / _MARKER).write_text(f"{_MARKER_TEXT}{_process(os.getpid())}\n", encoding="utf-8")
+        (staging / _MARKER).write_text(_MARKER_TEXT, encoding="utf-8")
         yield staging / "model"
     finally:
         # What cannot be removed now must not hide the outcome of the push; a later push removes it.
@@ -37,14 +39,14 @@ def staging_folder(base: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(base: Path) -> None:
-    """Remove the staging folders of pushes that were killed: those of our name, with our marker.
+    """Remove the staging folders of pushes that were killed.
 
-    The marker names the process. One of this machine that is gone has left its folder; one of another machine when
-    nothing has changed for a day.
+    One that a process of this machine made is left over when that process is gone; one of another machine, which has
+    our marker in it, when nothing has changed for a day.
     """
     for child in base.iterdir():
         try:
-            if _is_ours(child) and (_is_over(child) or time.time() - _last_change(child) > LEFTOVER_AGE):
+            if _is_left_over(child):
                 shutil.rmtree(child)
         except FileNotFoundError:
             # Another push, the folder's own or one that tidies up as well, has just removed it.
@@ -53,26 +55,27 @@ def remove_leftovers(base: Path) -> None:
             logging.getLogger(__name__).warning("cannot remove the leftover of a push: %s", error)
 
 
-def _is_ours(path: Path) -> bool:
-    if not _NAME.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
+def _is_left_over(path: Path) -> bool:
+    name = _NAME.fullmatch(path.name)
+    if name is None or path.is_symlink() or not path.is_dir():
         return False
-    return _marked(path).startswith(_MARKER_TEXT)
+    if name["machine"] == _machine():
+        return started(int(name["pid"], 16)) != int(name["ticks"], 16)
+    return _is_marked(path) and time.time() - _last_change(path) > LEFTOVER_AGE
 
 
-def _is_over(staging: Path) -> bool:
-    """Whether the process that made the folder is known to have ended."""
-    name, _, ticks = _marked(staging).removeprefix(_MARKER_TEXT).strip().rpartition(" ")
-    where, _, pid = name.rpartition(" ")
-    return where == machine() and pid.isdigit() and str(started(int(pid))) != ticks
-
-
-def _marked(staging: Path) -> str:
+def _is_marked(staging: Path) -> bool:
     marker = staging / _MARKER
-    return marker.read_text(encoding="utf-8", errors="replace") if marker.is_file() else ""
+    return marker.is_file() and marker.read_text(encoding="utf-8", errors="replace").startswith(_MARKER_TEXT)
 
 
-def _process(pid: int) -> str:
-    return f"{machine()} {pid} {started(pid)}"
+def _name() -> str:
+    pid = os.getpid()
+    return f".staging-{_machine()}{pid:06x}{started(pid) or 0:012x}{secrets.token_hex(3)}"
+
+
+def _machine() -> str:
+    return hashlib.sha256(machine().encode()).hexdigest()[:8]
 
 
 def _last_change(folder: Path) -> float:

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -8,7 +9,6 @@ import pytest
 
 from penstock.components.pusher.publish import publish
 from penstock.components.pusher.staging import LEFTOVER_AGE
-from penstock.processes import machine
 from penstock.serving.manifest import verify
 from penstock.serving.versions import versions
 
@@ -58,14 +58,27 @@ def test_a_push_killed_after_its_rename_shows_a_complete_version(model: Path, ba
     verify(base / "1")
 
 
-def _move_away(leftover: Path) -> None:
-    """Let the marker name a process of another machine, of which nobody here knows whether it runs."""
-    marker = leftover / "penstock-staging"
-    marker.write_text(marker.read_text().replace(machine(), f"elsewhere {machine()}"))
+def _moved_away(leftover: Path) -> Path:
+    """Let the name be that of a process of another machine, of which nobody here knows whether it runs."""
+    prefix, digits = leftover.name[:9], leftover.name[9:]
+    return leftover.rename(leftover.with_name(f"{prefix}{int(digits[:8], 16) ^ 1:08x}{digits[8:]}"))
 
 
 def test_the_leftover_of_a_process_that_is_gone_is_removed_by_the_next_push(model: Path, base: Path):
     _kill_a_push(model, base, "rename", 0)
+    publish(model, base, "next")
+    assert sorted(child.name for child in base.iterdir()) == [".penstock-versions", "1"]
+
+
+@pytest.mark.parametrize("content", [[], ["penstock-staging"], ["model/saved_model.pb"]])
+def test_a_push_that_was_killed_while_it_made_or_removed_its_folder(model: Path, base: Path, content: list[str]):
+    _kill_a_push(model, base, "rename", 0)
+    (leftover,) = base.iterdir()
+    shutil.rmtree(leftover)
+    for name in content:
+        (leftover / name).parent.mkdir(parents=True, exist_ok=True)
+        (leftover / name).touch()
+    leftover.mkdir(exist_ok=True)
     publish(model, base, "next")
     assert sorted(child.name for child in base.iterdir()) == [".penstock-versions", "1"]
 
@@ -81,7 +94,7 @@ def test_the_folder_of_a_process_that_runs_is_left_alone(model: Path, base: Path
 def test_an_old_leftover_is_removed_by_the_next_push(model: Path, base: Path):
     _kill_a_push(model, base, "rename", 0)
     (leftover,) = base.iterdir()
-    _move_away(leftover)
+    leftover = _moved_away(leftover)
     _age(leftover, LEFTOVER_AGE + 60)
     publish(model, base, "next")
     assert sorted(child.name for child in base.iterdir()) == [".penstock-versions", "1"]
@@ -91,7 +104,7 @@ def test_an_old_leftover_is_removed_by_the_next_push(model: Path, base: Path):
 def test_a_push_that_still_writes_is_left_alone(model: Path, base: Path, recent: str):
     _kill_a_push(model, base, "rename", 0)
     (leftover,) = base.iterdir()
-    _move_away(leftover)
+    leftover = _moved_away(leftover)
     _age(leftover, LEFTOVER_AGE + 60)
     os.utime(leftover / "model" / recent)
     publish(model, base, "next")
