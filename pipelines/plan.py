@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.metadata import Execution, Store
 from penstock.metadata.connection import is_there, open_store
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.graph import Graph, Step
+
+if TYPE_CHECKING:
+    from penstock.pipelines.runners.launch import Lost
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class DryRun:
 
     Attributes:
         prepared: Step → what it would get, for the steps whose inputs are all known: TFX's ``ExecutionInfo``.
+        lost: Step → the earlier result that it would use if its outputs were there.
     """
 
     def __init__(self, graph: Graph, scratch: Path) -> None:
@@ -67,6 +71,7 @@ class DryRun:
 
         self._will_run: set[str] = set()
         self.prepared: dict[str, Any] = {}
+        self.lost: dict[str, Lost] = {}
         known = is_there(graph.location)
         self._history = Store(graph.location, graph.name) if known else None
         below = open_store(graph.location) if known else empty_store()
@@ -87,7 +92,7 @@ class DryRun:
 
         waiting = sorted(step.upstream & self._will_run)
         if waiting:
-            return False, f"{' and '.join(waiting)} would run"
+            return False, f"{listed(waiting)} would run"
         if step.type.name == "Resolver":
             launcher(self._ir, step.name, self._handle).launch()
             return True, "looks up earlier results"
@@ -95,11 +100,27 @@ class DryRun:
             return False, "cache is off for this step"
         if not step.cache:
             return False, "its result depends on more than its inputs; with cache: true an earlier one counts"
+        return self._compare(step)
+
+    def _compare(self, step: Step) -> tuple[bool, str]:
+        """Look for an earlier result, as the launcher does."""
+        from penstock.pipelines.runners.jobs import launcher
+
         prepared = launcher(self._ir, step.name, self._handle)._prepare_execution()  # noqa: SLF001  TFX has no public dry run.
         self.prepared[step.name] = prepared.execution_info
         if not prepared.is_execution_needed:
             return True, "same inputs, parameters and code as in an earlier run"
+        lost = self._lost_result(prepared)
+        if lost is not None:
+            self.lost[step.name] = lost
+            return False, f"its earlier outputs {'were removed by gc' if lost.removed else 'are gone'}"
         return False, self._why(step, prepared.execution_info)
+
+    def _lost_result(self, prepared: Any) -> Lost | None:
+        from penstock.pipelines.runners.launch import lost_result
+
+        with self._handle as handle:
+            return lost_result(handle.store, prepared.contexts[-1], prepared.execution_info.execution_id)
 
     def _why(self, step: Step, info: Any) -> str:
         """Compare with the newest execution that ended well."""
@@ -107,10 +128,12 @@ class DryRun:
         if last is None:
             return "it has not run before"
         inputs = {key: tuple(artifact.id for artifact in artifacts) for key, artifacts in info.input_dict.items()}
-        return (
-            "; ".join(changes(last, inputs, info.exec_properties))
-            or "its earlier outputs are gone, or Penstock or TFX changed"
-        )
+        return "; ".join(changes(last, inputs, info.exec_properties)) or "Penstock, TFX or its component changed"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them: ``a``, ``a and b``, ``a, b and c``."""
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
 def changes(last: Execution, inputs: Mapping[str, tuple[int, ...]], parameters: Mapping[str, Any]) -> Iterator[str]:

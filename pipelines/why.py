@@ -14,7 +14,7 @@ from penstock.metadata.reasons import Change, Situation, changes
 from penstock.metadata.records import Artifact, Execution
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.graph import Graph, Step
-from penstock.pipelines.plan import DryRun, PlannedStep
+from penstock.pipelines.plan import DryRun, PlannedStep, listed
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class _Explainer:
         self._graph = graph
         self._plan = plan
         self._prepared = dry_run.prepared
+        self._lost = dry_run.lost
         self._reader = reader
 
     def explain(self, name: str) -> Explanation:
@@ -96,6 +97,8 @@ class _Explainer:
             return Explanation(name, step.type.name, cached=False, reason=planned.reason, because=because)
         if self._reader is None or info is None:
             return Explanation(name, step.type.name, cached=planned.cached, reason=planned.reason)
+        if name in self._lost:
+            return self._without_outputs(step, planned)
         return self._used(step, info) if planned.cached else self._compared(step, info)
 
     def _waits(self, step: Step) -> bool:
@@ -116,9 +119,24 @@ class _Explainer:
             step.name,
             step.type.name,
             cached=True,
-            reason=f"the same {_listed(same)} as in run {maker.origin.run}",
+            reason=f"the same {listed(same)} as in run {maker.origin.run}",
             run=maker.origin.run,
             execution=maker.id,
+        )
+
+    def _without_outputs(self, step: Step, planned: PlannedStep) -> Explanation:
+        """Explain a step that would be cached if what it gave were still there."""
+        outputs = self._lost[step.name].outputs
+        maker = self._maker(outputs)
+        found = self._reader.artifacts(outputs).values() if self._reader is not None else ()
+        return Explanation(
+            step.name,
+            step.type.name,
+            cached=False,
+            reason=planned.reason,
+            run=maker.origin.run if maker is not None else "",
+            execution=maker.id if maker is not None else None,
+            gone=tuple(artifact.uri for artifact in found if artifact.deleted or _is_gone(artifact)),
         )
 
     def _compared(self, step: Step, info: Any) -> Explanation:
@@ -167,10 +185,6 @@ def _newest(reader: Reader, step: str) -> Execution | None:
         return last
     makers = reader.makers(last.all_outputs()).values()
     return max(makers, key=lambda execution: execution.id, default=last)
-
-
-def _listed(words: Sequence[str]) -> str:
-    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
 def _is_gone(artifact: Artifact) -> bool:

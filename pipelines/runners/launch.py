@@ -195,11 +195,11 @@ class Lost(NamedTuple):
     """An earlier result that would be used if its outputs were there.
 
     Attributes:
-        execution: The id of the execution that gave it.
-        removed: Whether its outputs are marked as deleted, as ``penstock gc`` does; else files are missing.
+        outputs: The ids of its artifacts.
+        removed: Whether they are marked as deleted, as ``penstock gc`` does; else files are missing.
     """
 
-    execution: int
+    outputs: tuple[int, ...]
     removed: bool
 
 
@@ -218,7 +218,8 @@ def lost_result(store: Any, entry: Any, execution_id: int) -> Lost | None:
     newest = max(ended, key=lambda execution: int(execution.id))
     events = store.get_events_by_execution_ids([newest.id])
     outputs = store.get_artifacts_by_id([event.artifact_id for event in events if event.type == event.OUTPUT])
-    return Lost(newest.id, any(output.state == metadata_store_pb2.Artifact.DELETED for output in outputs))
+    removed = any(output.state == metadata_store_pb2.Artifact.DELETED for output in outputs)
+    return Lost(tuple(sorted(output.id for output in outputs)), removed)
 
 
 def _whole(store: Any, executions: Sequence[Any]) -> dict[str, list[Any]] | None:

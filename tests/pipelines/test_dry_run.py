@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from penstock.metadata.connection import open_store
 from penstock.pipelines.config import load
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.plan import DryRun, PlannedStep
 from penstock.pipelines.runners.owner import Owner
+from penstock.pipelines.why import why
 from tests.metadata.servers import KINDS, PASSWORD, VARIABLE, declared
 
 STEPS = "tests.pipelines.runners.killed_steps"
@@ -63,6 +65,16 @@ class Project:
                 if launches.looks_up or not cached[name]:
                     launches.launch()
         return cached
+
+    def mark_as_removed(self, step: str) -> str:
+        """Do as ``penstock gc`` does before it removes the output of a step; return its URI."""
+        from ml_metadata.proto import metadata_store_pb2 as pb
+
+        store = open_store(self._graph(()).location, writable=True)
+        (output,) = (artifact for artifact in store.get_artifacts() if f"/{step}/" in artifact.uri)
+        output.state = pb.Artifact.DELETED
+        store.put_artifacts([output])
+        return str(output.uri)
 
     def _graph(self, overrides: tuple[str, ...]) -> Graph:
         from penstock.pipelines.build import import_and_describe
@@ -116,13 +128,22 @@ def test_outputs_that_are_gone_are_made_again(project: Project):
     shutil.rmtree(next(Path("runs/search/hyperparameters").iterdir()))
     planned = {step.name: step for step in project.plan()}
     assert (planned["rows"].cached, planned["search"].cached) == (True, False)
-    assert planned["search"].reason == "its earlier outputs are gone, or Penstock or TFX changed"
+    assert planned["search"].reason == "its earlier outputs are gone"
+    found = why(load(project.file), "search")
+    assert (found.cached, found.reason, found.run) == (False, "its earlier outputs are gone", "run1")
+    assert [Path(uri).parent.name for uri in found.gone] == ["hyperparameters"]
     assert project.run()["search"] is False
 
 
-def test_why_tells_the_same_and_changes_nothing(project: Project):
-    from penstock.pipelines.why import why
+def test_outputs_that_gc_removed_are_told_as_such(project: Project):
+    project.run()
+    removed = project.mark_as_removed("search")
+    assert {step.name: step.reason for step in project.plan()}["search"] == "its earlier outputs were removed by gc"
+    found = why(load(project.file), "search")
+    assert (found.reason, found.gone) == ("its earlier outputs were removed by gc", (removed,))
 
+
+def test_why_tells_the_same_and_changes_nothing(project: Project):
     project.run()
     before = project.dump()
     found = why(load(project.file), "search")

@@ -30,6 +30,7 @@ class Dry:
     """What a dry run has found out."""
 
     prepared: dict[str, Any] = field(default_factory=dict)
+    lost: dict[str, Any] = field(default_factory=dict)
 
 
 @pytest.fixture

@@ -197,7 +197,7 @@ def test_after_a_failure_the_result_of_before_counts(launched):
     assert used.uri.endswith("/rows/examples/1")
 
 
-def _lost(launched: Launched, step: str) -> tuple[int, bool] | None:
+def _lost(launched: Launched, step: str) -> tuple[tuple[int, ...], bool] | None:
     """Return what the launcher says of an earlier result of a step that it would run."""
     from penstock.pipelines.runners.jobs import launcher, store_of
     from penstock.pipelines.runners.launch import lost_result
@@ -224,7 +224,7 @@ def test_a_lost_result_is_told(launched, removed):
     if removed:
         output.state = pb.Artifact.DELETED
         launched.store.put_artifacts([output])
-    assert _lost(launched, "search") == (2, removed)
+    assert _lost(launched, "search") == ((output.id,), removed)
 
 
 def test_a_failure_is_recorded_with_its_reason(launched, monkeypatch):
