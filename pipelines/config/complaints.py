@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from ruamel.yaml.composer import ComposerError, MaxDepthExceededError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -22,6 +23,11 @@ _AT_THE_OPENING: list[tuple[str, str, str]] = [
 """Complaints that ruamel makes far below the place that is wrong: pattern, our words, what to do."""
 
 _AT_THE_PLACE: list[tuple[str, str, str]] = [
+    (
+        r"expected the node content, but found '<stream end>'",
+        "the file ends where a value is expected",
+        "add it, and close the brackets and quotes above",
+    ),
     (r"expected the node content", "a value is missing here", "add it, or put the text in quotes"),
     (
         r"mapping values are not allowed here",
@@ -40,6 +46,11 @@ _AT_THE_PLACE: list[tuple[str, str, str]] = [
         "this line does not continue the lines before it",
         "check its indentation, and brackets and quotes above",
     ),
+    (
+        r"more indented follow up line than first",
+        "empty lines above this block of text have spaces of their own",
+        "remove these spaces",
+    ),
 ]
 
 
@@ -51,9 +62,11 @@ def explained(error: YAMLError, source: Source) -> Problem:
     """Return what the parser complains of as a located problem."""
     if isinstance(error, ReaderError):
         return unusable(source, error.position)
-    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
+    # Where ruamel names one thing only, it does so as the context.
+    place = error.problem_mark or error.context_mark if isinstance(error, MarkedYAMLError) else None
+    if not isinstance(error, MarkedYAMLError) or place is None:
         return Problem(f"not valid YAML: {error}", (), source.mark(0, 0))
-    mark = source.mark(error.problem_mark.line, error.problem_mark.column)
+    mark = _mark(place, source)
     tab = _tab_before(mark, source)
     if isinstance(error, TooManyValuesError):
         message, hint = f"more than {MAX_VALUES:,} values", "split the file, or read the data in a step"
@@ -68,6 +81,14 @@ def explained(error: YAMLError, source: Source) -> Problem:
     return Problem(message, (), mark, hint=hint)
 
 
+def _mark(place: Any, source: Source) -> Mark:
+    """Return a place of ruamel's; what is missing behind the last line is missing at its end."""
+    last = max(0, len(source.text.splitlines()) - 1)
+    if place.line <= last:
+        return source.mark(place.line, place.column)
+    return source.mark(last, len(source.lines[last]))
+
+
 def unusable(source: Source, index: int) -> Problem:
     """Return the problem that the character at ``index`` cannot stand in a configuration."""
     code = ord(source.text[index])
@@ -77,7 +98,7 @@ def unusable(source: Source, index: int) -> Problem:
 
 
 def _in_plain_words(error: MarkedYAMLError, mark: Mark, source: Source) -> Problem:
-    complaint, context = unmask(str(error.problem)), error.context_mark
+    complaint, context = unmask(str(error.problem or error.context)), error.context_mark
     for pattern, words, hint in _AT_THE_OPENING:
         if context is not None and re.search(pattern, complaint):
             return Problem(f"not valid YAML: {words}", (), source.mark(context.line, context.column), hint=hint)
@@ -85,7 +106,7 @@ def _in_plain_words(error: MarkedYAMLError, mark: Mark, source: Source) -> Probl
         found = re.search(pattern, complaint)
         if found:
             return Problem(f"not valid YAML: {found.expand(words)}", (), mark, hint=hint)
-    begun = f" {error.context}" if error.context else ""
+    begun = f" {error.context}" if error.context and error.problem else ""
     at = f" that begins at line {context.line + 1}" if begun and context else ""
     return Problem(f"not valid YAML: {complaint}{unmask(begun)}{at}", (), mark)
 

@@ -87,6 +87,16 @@ REFUSED = {
         "put text with ': ' in quotes, or check the indentation",
     ),
     "a: 1\nb\nc: 2\n": ("2:1", "not valid YAML: a key without its ':'", "write 'key: value'"),
+    "a: 1\nb: [\n": (
+        "2:5",
+        "not valid YAML: the file ends where a value is expected",
+        "add it, and close the brackets and quotes above",
+    ),
+    "a: |\n \n    text\nb: 1\n": (
+        "3:5",
+        "not valid YAML: empty lines above this block of text have spaces of their own",
+        "remove these spaces",
+    ),
     "a: [1\nb: 2\n": ("1:4", "not valid YAML: this '[' is not closed", "add the missing ']' or ','"),
     "a: {x: 1\nb: 2\n": ("1:4", "not valid YAML: this '{' is not closed", "add the missing '}' or ','"),
     'a: "x\nb: 2': ("1:4", "not valid YAML: this quote is not closed", "add the closing quote"),
