@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from penstock.errors import EnvironmentProblem
-from penstock.metadata.looking import look_at
+from penstock.metadata.looking import Trouble, look_at
 from penstock.metadata.refusals import NONE, NOT_YET, problem, refused
 from penstock.metadata.server import Location, Server
 
@@ -59,6 +59,19 @@ def is_there(location: Location) -> bool:
     if finding is not None and finding.trouble not in NOT_YET:
         raise refused(location, finding)
     return finding is None
+
+
+def require_access(location: Location) -> None:
+    """See that a server lets the user in; one that is away may come back, and a run waits for it.
+
+    Raises:
+        EnvironmentProblem: It does not.
+    """
+    if isinstance(location, Path):
+        return
+    finding = look_at(location)
+    if finding is not None and finding.trouble not in NOT_YET | {Trouble.AWAY}:
+        raise refused(location, finding)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,8 @@ def run_session(request: TrainRequest, place: Place) -> TrainResult:
     Raises:
         PenstockError: As :func:`penstock.components.trainer.train.train`.
     """
+    # TensorFlow imports what it makes of a function from a temporary file, once; the bytecode would stay there.
+    sys.dont_write_bytecode = True
     config = request.config
     runtime.configure(config.runtime)
     strategy = make_strategy(config.strategy)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from penstock.errors import EnvironmentProblem, PenstockError
+from penstock.metadata.connection import require_access
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.engines.start import Demand, Engine
 from penstock.pipelines.engines.start import started as engine_started
@@ -22,6 +23,7 @@ from penstock.pipelines.runners.jobs import Ended, Prepared, Selection, State
 from penstock.pipelines.runners.lock import hold
 from penstock.pipelines.runners.owner import Owner
 from penstock.pipelines.runners.reasons import reason_of
+from penstock.pipelines.runners.temporary import temporary_folder
 from penstock.pipelines.runners.workers import Task, Workers
 
 # benchmarks/parallel_steps.py: what two at a time save on two cores. More than the cores would only share them.
@@ -149,14 +151,16 @@ class LocalRunner:
 
         Raises:
             ConfigError: The pipeline cannot be built.
-            EnvironmentProblem: The root is in use or cannot be written.
+            EnvironmentProblem: The root is in use or cannot be written, or the metadata's server lets nobody in.
         """
-        with hold(Path(self._loaded.root), wait=self._wait) as lock:
+        require_access(self._loaded.location)  # What a server refuses is known before anything is imported.
+        with hold(Path(self._loaded.root), wait=self._wait) as lock, temporary_folder() as temporary:
             began = time.monotonic()
             self._owner = Owner.here(self._loaded.config.pipeline, self._loaded.root, lock)
             self._make_logs()
             self._observer.preparing(self.run_id, self.logs)
             self.workers = Workers(self._loaded.document.project, self.logs / _IMPORTS)
+            self.workers.environment["TMPDIR"] = temporary
             log = self.logs / "prepare.log"
             arguments = (self._loaded, self._selection, self.run_id, self.logs / "pipeline.pbtxt", self._owner)
             try:

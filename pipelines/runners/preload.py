@@ -18,9 +18,12 @@ KERAS_MODEL = tf.keras.Model
 import tensorflow_model_analysis as tfma  # noqa: E402
 import tfx.components  # noqa: E402
 from tfx.dsl.compiler import compiler  # noqa: E402
-from tfx.orchestration.portable import launcher  # noqa: E402
+from tfx.orchestration.local import runner_utils  # noqa: E402
 
+import penstock.pipelines.build  # noqa: E402
+import penstock.pipelines.runners.handle  # noqa: E402
 import penstock.pipelines.runners.jobs  # noqa: E402
+import penstock.pipelines.runners.launch  # noqa: E402
 
 if _wanted is None:
     os.environ.pop(_LEGACY_KERAS, None)
@@ -30,4 +33,4 @@ if _wanted is None:
 gc.collect()
 gc.freeze()
 
-__all__ = ["compiler", "launcher", "penstock", "tf", "tfma", "tfx"]
+__all__ = ["compiler", "penstock", "runner_utils", "tf", "tfma", "tfx"]

@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -190,6 +191,7 @@ def _main(
     """Run in the worker: isolate, run the task, send its result."""
     os.setpgid(0, 0)
     os.environ.update(environment)
+    tempfile.tempdir = None  # TMPDIR may name another one than where this was forked.
     log = log.absolute()
     try:
         _redirect_output(log)

@@ -24,8 +24,11 @@ OVERLAYS = {
 
 
 @pytest.fixture(scope="module")
-def first(options):
-    return run_anew("configs/digits.yaml", *options)
+def first(digits, options):
+    (digits / "temporary").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(digits / "temporary"))
+        return run_anew("configs/digits.yaml", *options)
 
 
 def test_every_step_runs_and_the_model_is_blessed(first):
@@ -75,6 +78,10 @@ def test_logs_hold_what_the_terminal_does_not(first):
     logs = Path(first["logs"])
     assert {f"{step}.log" for step in STEPS} <= {path.name for path in logs.iterdir()}
     assert "Going to run a new execution" in (logs / "trainer.log").read_text()
+
+
+def test_nothing_is_left_in_the_folder_for_temporary_files(first, digits):
+    assert list((digits / "temporary").iterdir()) == []
 
 
 def test_no_step_packs_tfx_for_workers_that_have_it(first):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock.metadata.openlineage import Naming, events
+from penstock.metadata.owners import LEFT_BEHIND
 from penstock.metadata.reader import Reader
 from penstock.metadata.runs import Step, read_run
 from penstock.metadata.scan import Scan
@@ -90,13 +91,17 @@ def test_a_run_that_was_interrupted(failing):
 
 def test_a_run_that_was_killed_is_closed_by_the_next(failing):
     failing.run("wait", "all", at=3.0)
-    assert failing.last().state == "running"
+    killed = failing.last()
+    assert (killed.state, killed.reason) == (
+        "failed",
+        "its process is gone: killed, or the machine stopped; the next run closes it",
+    )
     failing.run("raise")
     ends = [
         event for event in events(Scan(failing.sqlite, "failing"), Naming()) if event["job"]["name"] == "failing.fail"
     ]
     errors = [event["run"]["facets"]["errorMessage"]["message"] for event in ends if event["eventType"] == "FAIL"]
-    assert errors[-2:] == ["the run that started it ended without finishing it", failing.last().reason]
+    assert errors[-2:] == [LEFT_BEHIND, failing.last().reason]
 
 
 def test_no_value_of_the_environment_is_in_a_reason(failing):

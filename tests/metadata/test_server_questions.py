@@ -12,7 +12,7 @@ import pytest
 
 from penstock.errors import EnvironmentProblem
 from penstock.metadata import Store, looking, retrying
-from penstock.metadata.connection import is_there, open_store
+from penstock.metadata.connection import is_there, open_store, require_access
 from penstock.metadata.label_changes import LabelChange, label_changes, record_change
 from penstock.metadata.reader import Reader
 from penstock.metadata.retrying import RetryingStore
@@ -80,7 +80,7 @@ def test_a_label_that_was_moved_is_recorded(server: Server):
 
 def test_a_wrong_password(server: Server, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(VARIABLE, "another")
-    for ask in (open_store, is_there, RetryingStore):
+    for ask in (open_store, is_there, require_access, RetryingStore):
         text = refused(server, ask)
         assert text.startswith("the server refuses the user of the metadata store\n  received: ")
         assert text.endswith(f"next: check the user pen and the password in {VARIABLE}")
@@ -92,7 +92,7 @@ def test_a_user_that_is_not_there(server: Server):
 
 
 def test_a_user_without_rights(server: Server):
-    for ask in (open_store, is_there, RetryingStore):
+    for ask in (open_store, is_there, require_access, RetryingStore):
         text = refused(replace(server, user=BLIND), ask)
         assert text.startswith("the user has no rights to the metadata store\n  received: ")
 
@@ -161,3 +161,4 @@ def test_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch):
             text = refused(server)
             assert re.match("the metadata store cannot be reached\n  received: .+\n", text)
             assert text.endswith("next: see that the server runs and can be reached from here")
+            require_access(server)  # It may come back.

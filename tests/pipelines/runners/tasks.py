@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -46,6 +47,10 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def temporary() -> str:
+    return tempfile.gettempdir()
+
+
 def linger() -> str:
     time.sleep(600)
     return "done"
@@ -53,6 +58,7 @@ def linger() -> str:
 
 def stubborn() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    status("not to be stopped")
     time.sleep(600)
 
 
@@ -90,6 +96,7 @@ def status_and_linger() -> None:
 
 def talk_when_cancelled(characters: int, cleaned: Path) -> None:
     try:
+        status("until cancelled")
         time.sleep(600)
     finally:
         note("x" * characters)

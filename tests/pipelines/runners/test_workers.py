@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ArtifactError, EnvironmentProblem, PenstockError
-from penstock.pipelines.runners.workers import Workers
+from penstock.pipelines.runners.workers import Task, Workers
 from tests.pipelines.runners import tasks
 from tests.recorder import Recorder
 
@@ -101,6 +101,11 @@ def test_what_prints_nothing_goes_on_where_the_log_cannot_be_written(workers):
     assert workers.run(tasks.add, 2, 3, log=FULL) == 5
 
 
+def test_a_task_has_the_folder_for_temporary_files_that_is_named(workers, log, tmp_path, monkeypatch):
+    monkeypatch.setitem(workers.environment, "TMPDIR", str(tmp_path))
+    assert workers.run(tasks.temporary, log=log) == str(tmp_path)
+
+
 def test_a_log_that_cannot_be_made_is_told(workers, tmp_path):
     log = tmp_path / "file" / "step.log"
     log.parent.touch()
@@ -110,9 +115,9 @@ def test_a_log_that_cannot_be_made_is_told(workers, tmp_path):
 
 
 def test_a_stopped_task_ends_by_an_exception_that_cleans_up(workers, log):
-    task = workers.start(tasks.linger, log=log)
-    Workers.wait([task], timeout=0.2)
-    assert not task.done()
+    heard = Recorder()
+    task = workers.start(tasks.status_and_linger, log=log, sink=heard)
+    _wait_for_status(task, heard)
     task.stop(grace=30)
     assert task.process.exitcode == 0
     with pytest.raises(PenstockError, match="the run was interrupted"):
@@ -120,8 +125,9 @@ def test_a_stopped_task_ends_by_an_exception_that_cleans_up(workers, log):
 
 
 def test_a_task_that_will_not_stop_is_killed(workers, log):
-    task = workers.start(tasks.stubborn, log=log)
-    Workers.wait([task], timeout=1)
+    heard = Recorder()
+    task = workers.start(tasks.stubborn, log=log, sink=heard)
+    _wait_for_status(task, heard)
     task.stop(grace=0.2)
     assert task.process.exitcode == -9
 
@@ -162,12 +168,17 @@ def test_a_hot_loop_sends_few_statuses(workers, log):
 def test_a_report_is_no_result(workers, log):
     heard = Recorder()
     task = workers.start(tasks.status_and_linger, log=log, sink=heard)
-    deadline = time.monotonic() + 30
-    while not heard.statuses and time.monotonic() < deadline:
-        Workers.wait([task], timeout=30)
-        assert not task.done()
+    _wait_for_status(task, heard)
     assert heard.statuses == ["waiting for the others"]
     task.stop(grace=30)
+
+
+def _wait_for_status(task: Task, heard: Recorder) -> None:
+    """Wait until a task says that it has begun, so that a signal meets its handler."""
+    deadline = time.monotonic() + 60
+    while not heard.statuses and time.monotonic() < deadline:
+        Workers.wait([task], timeout=60)
+        assert not task.done()
 
 
 def test_a_note_may_be_larger_than_the_pipe(workers, log):
@@ -186,7 +197,7 @@ def test_what_a_task_said_before_it_was_killed_is_told(workers, log):
 def test_a_task_that_cleans_up_does_not_wait_for_room_in_the_pipe(workers, log, tmp_path):
     heard = Recorder()
     task = workers.start(tasks.talk_when_cancelled, 1 << 20, tmp_path / "cleaned", log=log, sink=heard)
-    Workers.wait([task], timeout=0.5)
+    _wait_for_status(task, heard)
     task.stop(grace=30)
     assert task.process.exitcode == 0
     assert (tmp_path / "cleaned").exists()
