@@ -10,7 +10,9 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from examples.digits.sources import Digits, Split, from_idx, from_npz, from_sklearn
@@ -35,6 +37,9 @@ def write(digits: Digits, folder: Path) -> bool:
     fingerprint = _fingerprint(digits)
     if _is_complete(folder, fingerprint):
         return False
+    with _native_notes_held_back():
+        import tensorflow as tf  # noqa: F401  For what follows.
+
     work = folder / PROVENANCE.parent
     work.mkdir(parents=True, exist_ok=True)
     hashes = {}
@@ -50,6 +55,26 @@ def write(digits: Digits, folder: Path) -> bool:
     unfinished.write_text(json.dumps({"fingerprint": fingerprint, "shards": hashes}, indent=1) + "\n", encoding="utf-8")
     _publish(unfinished, folder / PROVENANCE)
     return True
+
+
+@contextmanager
+def _native_notes_held_back() -> Iterator[None]:
+    """Hold back what libraries write past Python, at any log level: TensorFlow's notes on missing GPUs, for one.
+
+    Where the block fails they are shown.
+    """
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            notes.seek(0)
+            os.write(stderr, notes.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _fingerprint(digits: Digits) -> str:
@@ -130,8 +155,6 @@ def _load(arguments: argparse.Namespace) -> Digits:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = _arguments(argv)
-    # TensorFlow's start-up notes on missing GPUs say nothing about the digits.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         digits = _load(arguments)
         written = write(digits, arguments.folder)

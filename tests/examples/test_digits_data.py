@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -166,3 +167,19 @@ def test_an_up_to_date_run_does_not_import_tensorflow(digits: Digits, tmp_path: 
     command = [sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=pytestconfig.rootpath)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_what_tensorflow_writes_at_its_import_is_held_back(tmp_path: Path, pytestconfig: pytest.Config):
+    command = [sys.executable, "-m", "examples.digits.data", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=pytestconfig.rootpath)
+    assert (done.stdout, done.stderr) == (f"{tmp_path}: 1437 train, 360 eval examples written\n", "")
+
+
+def test_what_is_written_before_a_failure_is_shown(capfd: pytest.CaptureFixture[str]):
+    def fail() -> None:
+        os.write(2, b"a library is missing\n")
+        raise ImportError("no such library")
+
+    with pytest.raises(ImportError, match="no such library"), data._native_notes_held_back():
+        fail()
+    assert capfd.readouterr().err == "a library is missing\n"
