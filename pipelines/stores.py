@@ -128,8 +128,14 @@ def _at(place: Path) -> Iterator[Place]:
         loaded = load(place)
         yield Place(loaded.location, loaded.config.pipeline)
     elif place.is_dir():
-        yield from (Place(file) for pattern in PATTERNS for file in sorted(place.absolute().glob(pattern)))
+        found = (file for pattern in PATTERNS for file in sorted(place.absolute().glob(pattern)))
+        yield from (Place(file) for file in found if file.is_file())
     elif place.is_file():
         yield Place(place.absolute())
     else:
-        raise ConfigError("there is no such file or folder", where=shown_path(place))
+        raise ConfigError(
+            "there is no such file or folder",
+            where=shown_path(place),
+            expected=f"a pipeline's file, its root, or a {STORE_NAME}",
+            hint="name one with --in; without it, those below the working directory are asked",
+        )

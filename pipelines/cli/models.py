@@ -84,7 +84,7 @@ def promote(  # noqa: PLR0913  One argument an option.
     from penstock.pipelines.models.change import Wish
 
     with told_plainly(json=json):
-        model, _ = _named(name, in_)
+        model = _whole(name, in_)
         _move(model, Wish("promote", label, version, create), grpc=grpc, timeout=timeout, json=json)
 
 
@@ -105,7 +105,7 @@ def rollback(  # noqa: PLR0913  One argument an option.
     from penstock.pipelines.models.change import Wish
 
     with told_plainly(json=json):
-        model, _ = _named(name, in_)
+        model = _whole(name, in_)
         _move(model, Wish("rollback", label, to), grpc=grpc, timeout=timeout, json=json)
 
 
@@ -154,7 +154,7 @@ def prune(
     from penstock.pipelines.models.prune import prune as remove
 
     with told_plainly(json=json):
-        model, _ = _named(name, in_)
+        model = _whole(name, in_)
         removed = remove(model, keep, dry_run=dry_run)
     if json:
         print_json({"model": model.name, "removed": removed, "dry_run": dry_run})
@@ -172,6 +172,19 @@ for command, title in (
     (prune, "prune"),
 ):
     app.command(title, epilog=getattr(command, "example", None))(command)
+
+
+def _whole(name: str, where: list[Path] | None) -> Model:
+    """Return the model of a name that may say neither a version nor a label: what is meant has an option or place."""
+    from penstock.pipelines.models.find import find_model
+
+    if "@" in name or "/" in name:
+        raise ConfigError(
+            f"{name!r} names a version, and a model is wanted",
+            expected="a model's name, such as digits",
+            hint="a label is named with --label, a version behind the name or with --to: see --help",
+        )
+    return find_model(name, where or ())
 
 
 def _named(name: str, where: list[Path] | None) -> tuple[Model, int | None]:

@@ -226,7 +226,12 @@ def test_no_store(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = refused("runs", "list")
     assert text.startswith(f"{tmp_path}: no metadata store was found\n  expected: a pipeline's file, its root, or")
-    assert refused("runs", "list", "--in", "x") == "x: there is no such file or folder"
+    (tmp_path / "metadata.sqlite").mkdir()
+    assert refused("runs", "list") == text
+    assert refused("runs", "list", "--in", "x") == (
+        "x: there is no such file or folder\n  expected: a pipeline's file, its root, or a metadata.sqlite\n"
+        "  next: name one with --in; without it, those below the working directory are asked"
+    )
 
 
 def test_a_store_that_cannot_be_read(tmp_path, monkeypatch):
