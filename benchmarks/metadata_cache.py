@@ -63,8 +63,8 @@ class _Bench:
 
     def ours(self, sqlite: Path, *, cached: bool = True) -> list[float]:
         """Run once; return the milliseconds of each step."""
+        from penstock.metadata.owners import Owner
         from penstock.pipelines.runners.jobs import launcher, store_of
-        from penstock.pipelines.runners.owner import Owner
 
         ir = self.compiled(sqlite)
 
@@ -77,8 +77,8 @@ class _Bench:
 
     def closing(self, sqlite: Path) -> float:
         """Return the milliseconds in which a run looks for what earlier ones left RUNNING, once."""
+        from penstock.metadata.owners import Owner
         from penstock.pipelines.runners.jobs import store_of
-        from penstock.pipelines.runners.owner import Owner
         from penstock.pipelines.runners.recovery import close_stale
 
         owner = Owner.here(self.graph.name, self.graph.root, "benchmark")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from penstock.errors import EnvironmentProblem
 from penstock.metadata.connection import explained, open_store
 from penstock.metadata.garbage import Judged, Work, judge
+from penstock.metadata.owners import Owner
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact
 from penstock.metadata.scan import Scan
@@ -20,7 +21,6 @@ from penstock.metadata.server import Location
 from penstock.metadata.vocabulary import OWNER
 from penstock.pipelines.report.versions import label_targets
 from penstock.pipelines.runners.lock import hold, identity
-from penstock.pipelines.runners.owner import Owner
 
 if TYPE_CHECKING:
     from penstock.pipelines.config import Loaded

@@ -65,9 +65,9 @@ class DryRun:
 
     def __init__(self, graph: Graph, scratch: Path) -> None:
         from penstock.metadata.overlay import empty_store
+        from penstock.metadata.owners import Owner
         from penstock.pipelines.build import compile_graph
         from penstock.pipelines.runners.handle import DryHandle
-        from penstock.pipelines.runners.owner import Owner
 
         self._will_run: set[str] = set()
         self.prepared: dict[str, Any] = {}

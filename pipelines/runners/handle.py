@@ -13,10 +13,10 @@ from tfx.orchestration.metadata import Metadata
 
 from penstock.metadata.connection import explained
 from penstock.metadata.overlay import Overlay
+from penstock.metadata.owners import Owner
 from penstock.metadata.retrying import RetryingStore
 from penstock.metadata.server import Server
 from penstock.metadata.vocabulary import NODE, OWNER
-from penstock.pipelines.runners.owner import Owner
 from penstock.pipelines.runners.recovery import WORKING_FOLDER
 
 

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from penstock.errors import ArtifactError, ConfigError
-from penstock.metadata.owners import LEFT_BEHIND
+from penstock.metadata.owners import LEFT_BEHIND, Owner
 from penstock.metadata.server import Server
 from penstock.pipelines.config import Document, Loaded
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.resolve import resolve
 from penstock.pipelines.runners.facts import record_evaluation, record_run
 from penstock.pipelines.runners.lock import working
-from penstock.pipelines.runners.owner import Owner
 from penstock.pipelines.runners.reasons import reason_of
 from penstock.pipelines.runners.translate import translate
 from penstock.recording import recording

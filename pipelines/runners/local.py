@@ -13,6 +13,7 @@ from typing import Protocol
 
 from penstock.errors import EnvironmentProblem, PenstockError
 from penstock.metadata.connection import require_access
+from penstock.metadata.owners import Owner
 from penstock.pipelines.config import Loaded
 from penstock.pipelines.engines.start import Demand, Engine
 from penstock.pipelines.engines.start import started as engine_started
@@ -21,7 +22,6 @@ from penstock.pipelines.runners import jobs
 from penstock.pipelines.runners.disks import with_full_disk
 from penstock.pipelines.runners.jobs import Ended, Prepared, Selection, State
 from penstock.pipelines.runners.lock import hold
-from penstock.pipelines.runners.owner import Owner
 from penstock.pipelines.runners.reasons import reason_of
 from penstock.pipelines.runners.temporary import temporary_folder
 from penstock.pipelines.runners.workers import Task, Workers

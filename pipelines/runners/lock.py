@@ -20,7 +20,7 @@ import portalocker
 from portalocker import LockFlags
 
 from penstock.errors import EnvironmentProblem
-from penstock.pipelines.runners.owner import Owner
+from penstock.metadata.owners import Owner
 from penstock.processes import started
 
 LOCK = ".penstock.lock"

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from penstock.metadata.owners import Owner
 from penstock.metadata.vocabulary import END_REASON, NODE, OWNER
-from penstock.pipelines.runners.owner import Owner
 
 _LOG = logging.getLogger(__name__)
 WORKING_FOLDER = "__stateful_working_dir_index__"

@@ -19,9 +19,8 @@ from tests.metadata.history import History
 
 
 def owner(pid, **other):
-    return {
-        "penstock_owner": json.dumps({"machine": machine(), "pid": pid, "started": started(pid), "root": "/r"} | other)
-    }
+    said = {"pipeline": "digits", "root": "/r", "lock": "l", "machine": machine(), "pid": pid, "started": started(pid)}
+    return {"penstock_owner": json.dumps(said | other)}
 
 
 @pytest.fixture

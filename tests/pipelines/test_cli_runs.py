@@ -9,6 +9,7 @@ import shutil
 import pytest
 
 from penstock.errors import ConfigError, EnvironmentProblem
+from penstock.metadata.owners import Owner
 from tests.metadata.history import History, two_runs
 from tests.pipelines.models.command import invoke
 
@@ -122,7 +123,7 @@ def test_show_names_the_log_of_what_failed(history, tmp_path):
     log = tmp_path / "logs" / "run-3" / "trainer.log"
     log.parent.mkdir(parents=True)
     log.write_text("no memory")
-    owner = json.dumps({"root": str(tmp_path)})
+    owner = Owner.here("digits", str(tmp_path), "lock").text
     history.step("run-3", "trainer", state="FAILED", penstock_owner=owner, penstock_reason="no\n  memory")
     lines = printed("runs", "show")
     assert lines[-4:] == ["trainer", "  why  no", "         memory", "  log  logs/run-3/trainer.log"]

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from penstock.metadata.connection import open_store
+from penstock.metadata.owners import Owner
 from penstock.pipelines.config import load
 from penstock.pipelines.graph import Graph
 from penstock.pipelines.plan import DryRun, PlannedStep
-from penstock.pipelines.runners.owner import Owner
 from penstock.pipelines.why import why
 from tests.metadata.servers import KINDS, PASSWORD, VARIABLE, declared
 

@@ -7,11 +7,11 @@ import pytest
 
 from penstock.errors import EnvironmentProblem
 from penstock.metadata.garbage import GARBAGE, INTERRUPTED
+from penstock.metadata.owners import Owner
 from penstock.pipelines import garbage
 from penstock.pipelines.config import load
 from penstock.pipelines.garbage import ELSEWHERE, NOT_OURS, look, remove
 from penstock.pipelines.runners.lock import hold
-from penstock.pipelines.runners.owner import Owner
 from tests.metadata.run_files import History, whole_run
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from penstock.metadata import Store
+from penstock.metadata.owners import Owner
 from penstock.metadata.vocabulary import END_REASON, NODE, OWNER
 from penstock.pipelines.config import load
 from penstock.pipelines.graph import Graph
-from penstock.pipelines.runners.owner import Owner
 
 STEPS = "tests.pipelines.runners.killed_steps"
 PIPELINE = f"""

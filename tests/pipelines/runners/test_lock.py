@@ -11,9 +11,9 @@ from dataclasses import replace
 import pytest
 
 from penstock.errors import EnvironmentProblem
+from penstock.metadata.owners import Owner
 from penstock.pipelines.runners import lock
 from penstock.pipelines.runners.lock import _outlast_workers, hold
-from penstock.pipelines.runners.owner import Owner
 
 HOLDER = """
 import sys
@@ -132,7 +132,7 @@ WORKER = """
 import sys, time
 from pathlib import Path
 from penstock.pipelines.runners.lock import working
-from penstock.pipelines.runners.owner import Owner
+from penstock.metadata.owners import Owner
 with working(Owner.from_text(sys.argv[1])):
     print("works", flush=True)
     time.sleep(float(sys.argv[2]))

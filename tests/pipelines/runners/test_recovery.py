@@ -13,8 +13,8 @@ import pytest
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from penstock.metadata.owners import Owner
 from penstock.metadata.vocabulary import END_REASON, NODE, OWNER
-from penstock.pipelines.runners.owner import Owner
 from penstock.pipelines.runners.recovery import WORKING_FOLDER, abandon, close_stale
 from penstock.processes import machine, started
 
