@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock.metadata.lineage import PUSHED_MODEL
+from penstock.metadata.owners import Owner
 from penstock.metadata.records import Artifact, Origin, artifact_record
 from penstock.metadata.scan import Scan
+from penstock.metadata.vocabulary import OWNER
 
 Labels = Mapping[str, Mapping[str, str]]
 """Model → label → version, as text."""
@@ -28,6 +30,7 @@ class Work:
         inputs: Ids of the artifacts that fed it.
         outputs: Output name → the artifacts that it made.
         deleted: Whether its outputs are marked as deleted already.
+        owner: The run that started it; None where it says none.
     """
 
     id: int
@@ -36,6 +39,7 @@ class Work:
     inputs: frozenset[int]
     outputs: Mapping[str, tuple[Artifact, ...]]
     deleted: bool
+    owner: Owner | None
 
     def all_outputs(self) -> list[Artifact]:
         """Return all that it made."""
@@ -153,6 +157,7 @@ def _read(scan: Scan) -> _History:
             inputs=inputs,
             outputs={name: tuple(map(artifact_record, found)) for name, found in made.items() if found},
             deleted=states == {pb.Artifact.DELETED},
+            owner=Owner.from_text(execution.custom_properties[OWNER].string_value),
         )
     return history
 

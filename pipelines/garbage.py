@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 from penstock.errors import EnvironmentProblem
 from penstock.metadata.connection import explained, open_store
 from penstock.metadata.garbage import Judged, Work, judge
-from penstock.metadata.owners import Owner
 from penstock.metadata.reader import Reader
 from penstock.metadata.records import Artifact
 from penstock.metadata.scan import Scan
 from penstock.metadata.server import Location
-from penstock.metadata.vocabulary import OWNER
 from penstock.pipelines.report.versions import label_targets
 from penstock.pipelines.runners.lock import hold, identity
 
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 _TRASH = ".penstock-trash-"
 NOT_OURS = "its files are not where this pipeline writes: they are left alone"
 ELSEWHERE = "a run on another machine made it: gc there looks after it"
-_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -73,10 +70,10 @@ def look(loaded: Loaded, keep_runs: int) -> Verdict:
     scan = Scan(loaded.location, loaded.config.pipeline)
     judged = judge(scan, keep_runs, label_targets(Reader(scan.location, scan.pipeline)), _is_there)
     garbage, kept = [], []
-    foreign = _foreign(scan.location, root, [one.work.id for one in judged if not one.kept and not one.work.deleted])
+    lock = identity(root)
     for one in judged:
         item = _item(root, one)
-        if one.work.id in foreign and not item.folders:
+        if not one.kept and not one.work.deleted and _is_foreign(one.work, lock) and not item.folders:
             kept.append(replace(item, judged=replace(one, kept=True, reason=ELSEWHERE)))
         elif item.judged.kept:
             kept.append(item)
@@ -112,17 +109,9 @@ def remove(loaded: Loaded, keep_runs: int) -> Verdict:
     return verdict
 
 
-def _foreign(location: Location, root: Path, executions: Sequence[int]) -> set[int]:
-    """Return the executions that runs of another root recorded: machines that share a server may name roots alike."""
-    own, foreign = identity(root), set()
-    with explained(location):
-        store = open_store(location)
-        for start in range(0, len(executions), _AT_ONCE):
-            for execution in store.get_executions_by_id(executions[start : start + _AT_ONCE]):
-                owner = Owner.from_text(execution.custom_properties[OWNER].string_value)
-                if owner is not None and owner.lock != own:
-                    foreign.add(execution.id)
-    return foreign
+def _is_foreign(work: Work, lock: str | None) -> bool:
+    """Whether a run of another root made it: machines that share a server may name roots alike."""
+    return work.owner is not None and work.owner.lock != lock
 
 
 @contextmanager
