@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pg8000.exceptions
 import pg8000.native
+import psutil
 import pymysql
 import pytest
 
@@ -85,10 +87,23 @@ class Database:
         return {table: sorted(map(str, self.rows(database, f"SELECT * FROM {table}"))) for table in tables}
 
     def stop(self) -> None:
-        """End it as a power cut would."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+        """End it as a power cut would: with it, at once, the processes that serve its connections.
+
+        Those of PostgreSQL live on for a moment when only the first is gone, and answer what is asked meanwhile.
+        """
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGSTOP)
+        serving = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        for each in serving:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        self.process.wait()
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while any(map(_runs, serving)):
+            assert time.monotonic() < deadline, serving
+            time.sleep(0.01)
 
 
 def binary(name: str, *folders: str) -> str:
@@ -153,6 +168,13 @@ def declared(server: Server) -> str:
         f"{{{server.kind}: {{host: {server.host}, port: {server.port}, database: {server.database}, "
         f"user: {server.user}, password_env: {VARIABLE}}}}}"
     )
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _running(database: Database) -> Iterator[Database]:
