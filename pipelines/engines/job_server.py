@@ -6,25 +6,25 @@ and gives them to the cluster, or runs them itself where no cluster is named.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from penstock.errors import EnvironmentProblem
+from penstock.pipelines.engines import with_parent
 
 READY_SECONDS = 120.0
 """How long a job server may take until it accepts jobs; 3 s are usual, 15 s were seen on a busy machine."""
 
 _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
-_PR_SET_PDEATHSIG = 1
 _TROUBLE = re.compile(r"Exception|Error|ERROR|Invalid or corrupt|no main manifest")
 
 
@@ -44,12 +44,11 @@ def running(command: Sequence[str], endpoint: str, log: Path) -> Iterator[JobSer
     with log.open("ab") as output:
         # In a group of its own: a terminal's Ctrl-C ends the steps first, which say goodbye to it.
         process = subprocess.Popen(  # noqa: S603  No shell.
-            command,
+            [sys.executable, "-I", "-S", with_parent.__file__, str(os.getpid()), *command],
             process_group=0,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            preexec_fn=_EndWithParent(),  # noqa: PLW1509  One system call, before this process has started threads.
         )
     server = JobServer(process, endpoint, log)
     try:
@@ -116,14 +115,3 @@ class JobServer:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         told = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("at ")]
         return next((line for line in reversed(told) if _TROUBLE.search(line)), told[-1] if told else None)
-
-
-class _EndWithParent:
-    """Lets the kernel end a child with the process that starts it, however that ends."""
-
-    def __init__(self) -> None:
-        # Before the fork: to load a library in the child could wait for a lock that some thread holds for ever.
-        self._prctl = ctypes.CDLL(None).prctl
-
-    def __call__(self) -> None:
-        self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -48,7 +48,7 @@ class Database:
     def start(self) -> None:
         """Start it and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, user=self.user)
+            self.process = subprocess.Popen(_as(self.user, self.command), stdout=log, stderr=log)
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
@@ -149,7 +149,7 @@ def postgresql() -> Iterator[Database]:
     password.write_text(PASSWORD)
     data = ["-D", str(folder / "data")]
     initialize = [install, *data, "-U", "pen", f"--pwfile={password}", "--auth=scram-sha-256"]
-    subprocess.run(initialize, check=True, capture_output=True, user=user)
+    subprocess.run(_as(user, initialize), check=True, capture_output=True)
     command = [server, *data, "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
     database = Database(Server("postgresql", "127.0.0.1", port, "postgres", "pen", VARIABLE), command, user, folder)
     for started in _running(database):
@@ -195,6 +195,11 @@ def _user(name: str, folder: Path) -> str | None:
         return None
     shutil.chown(folder, name)
     return name
+
+
+def _as(user: str | None, command: list[str]) -> list[str]:
+    """Return what runs a command as a user; ``subprocess`` would fork for that, which gRPC's threads do not bear."""
+    return command if user is None else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *command]
 
 
 def _free_port() -> int:

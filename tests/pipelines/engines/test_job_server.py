@@ -82,6 +82,16 @@ def test_it_ends_at_once(tmp_path, port):
     )
 
 
+def test_its_program_is_not_there(tmp_path, port):
+    log = tmp_path / "log"
+    with (
+        pytest.raises(EnvironmentProblem, match="the job server ended with exit code 127") as raised,
+        running([str(tmp_path / "java")], f"localhost:{port}", log),
+    ):
+        pass
+    assert raised.value.received == f"{tmp_path / 'java'}: No such file or directory"
+
+
 def test_it_is_killed_while_steps_run(tmp_path, port):
     with running(_command(LISTEN, port), f"localhost:{port}", tmp_path / "log") as server:
         os.kill(server.pid, signal.SIGKILL)

@@ -126,19 +126,12 @@ def browser() -> Iterator[Browser]:
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()
 
-    def give_pipes() -> None:
-        """Give the browser its pipes as descriptors 3 and 4, whatever they are here."""
-        reading, writing = os.dup(to_read), os.dup(from_write)
-        os.dup2(reading, 3)
-        os.dup2(writing, 4)
-        for one in (3, 4):
-            os.set_inheritable(one, True)  # noqa: FBT003  It takes no keywords.
-
+    # It wants its pipes as descriptors 3 and 4, whatever they are here.
+    pipes = f'exec "$0" "$@" 3</dev/fd/{to_read} 4>/dev/fd/{from_write}'
     with tempfile.TemporaryDirectory(prefix="penstock-chromium-", ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
-            [CHROMIUM, *_OPTIONS, f"--user-data-dir={profile}"],
-            preexec_fn=give_pipes,  # noqa: PLW1509  Nothing but dup2; there is no other way to descriptors 3 and 4.
-            close_fds=False,
+            ["sh", "-c", pipes, CHROMIUM, *_OPTIONS, f"--user-data-dir={profile}"],
+            pass_fds=(to_read, from_write),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
