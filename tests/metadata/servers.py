@@ -1,4 +1,7 @@
-"""Real database servers of the system's packages, on loopback, with their data in a temporary folder."""
+"""Real database servers of the system's packages, on loopback, with their data in a temporary folder.
+
+They do not wait for the disk: what the tests end is the server, and what it has written the system still has.
+"""
 
 from __future__ import annotations
 
@@ -135,6 +138,7 @@ def mariadb() -> Iterator[Database]:
     )
     command = [server, "--no-defaults", *options, f"--port={port}", "--bind-address=127.0.0.1", f"--init-file={setup}"]
     command += [f"--socket={folder / 's'}", f"--pid-file={folder / 'pid'}"]
+    command += ["--innodb-flush-method=nosync", "--innodb-flush-log-at-trx-commit=2"]
     yield from _running(Database(Server("mysql", "127.0.0.1", port, "meta", "pen", VARIABLE), command, None, folder))
 
 
@@ -148,9 +152,9 @@ def postgresql() -> Iterator[Database]:
     password = folder / "password"
     password.write_text(PASSWORD)
     data = ["-D", str(folder / "data")]
-    initialize = [install, *data, "-U", "pen", f"--pwfile={password}", "--auth=scram-sha-256"]
+    initialize = [install, *data, "-U", "pen", f"--pwfile={password}", "--auth=scram-sha-256", "--no-sync"]
     subprocess.run(_as(user, initialize), check=True, capture_output=True)
-    command = [server, *data, "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
+    command = [server, *data, "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-c", "fsync=off"]
     database = Database(Server("postgresql", "127.0.0.1", port, "postgres", "pen", VARIABLE), command, user, folder)
     for started in _running(database):
         for name in (READER, BLIND):
