@@ -44,7 +44,7 @@ class PodLog:
         self._newest_at = time.monotonic()
         self._again = threading.Event()
         self._over = False
-        self._replaced = False
+        self._abandoned = False
         self._thread = threading.Thread(target=self._follow, name=f"log of {pod}", daemon=True)
         self._thread.start()
 
@@ -57,8 +57,8 @@ class PodLog:
         self._again.set()
 
     def abandon(self) -> None:
-        """Ask for the log no more: another pod has the name now."""
-        self._replaced = True
+        """Ask for the log no more: another pod has the name now, or nobody waits for it."""
+        self._abandoned = True
         self._again.set()
 
     def finish(self, seconds: float) -> None:
@@ -66,9 +66,10 @@ class PodLog:
         self._over = True
         self._again.set()
         self._thread.join(seconds)
+        self.abandon()
 
     def _follow(self) -> None:
-        while not self._replaced:
+        while not self._abandoned:
             over = self._over
             complete = self._read_once()
             # What was written before the pod's end is in the log that was opened after it.
