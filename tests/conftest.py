@@ -20,8 +20,22 @@ settings.load_profile("untimed")
 REPOSITORY = Path(__file__).parents[1]
 _WITH_TENSORFLOW = {"components", "examples", "serving"}
 """Folders of tests that run TensorFlow in their own process."""
-_FIRST = ("tests/components/trainer/", "tests/serving/")
-"""Folders whose tests take longest; begun last, one of them would keep one worker busy while the others are done."""
+_FIRST = (
+    "tests/components/trainer/test_resume.py",
+    "tests/components/trainer/test_strategies_agree.py",
+    "tests/components/trainer/test_keras_backend.py",
+    "tests/components/trainer/test_quantize_aware.py",
+    "tests/components/trainer/",
+    "tests/e2e/test_digits.py",
+    "tests/e2e/test_tflite.py",
+    "tests/e2e/test_serving.py",
+    "tests/e2e/test_trainer_failures.py",
+    "tests/e2e/test_tabular.py",
+    "tests/examples/test_stock.py",
+    "tests/pipelines/test_dry_run.py",
+    "tests/serving/",
+)
+"""What takes longest, in this order; begun last, one of them would keep one worker busy while the others are done."""
 _TOGETHER = "tests/serving/conformance/"
 """A folder whose modules ask one server, so that one worker starts it."""
 
@@ -38,9 +52,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByFixtures(config, log) if config.getoption("dist") == "loadfile" else None
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where only whole runs are asked for, do not import the many modules that have none."""
+    if config.getoption("markexpr") != "e2e" or collection_path.suffix != ".py" or collection_path.parent.name == "e2e":
+        return None
+    return "e2e" not in collection_path.read_text(encoding="utf-8") or None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest; ``--no-loadscope-reorder`` keeps the order."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_FIRST))
+    items.sort(
+        key=lambda item: next((place for place, long in enumerate(_FIRST) if item.nodeid.startswith(long)), len(_FIRST))
+    )
 
 
 class Project:
