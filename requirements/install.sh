@@ -48,7 +48,7 @@ install() {
     else
         # An environment that uv made, or that was interrupted in the making, has no pip.
         "$PYTHON_IN_VENV" -m pip --version >/dev/null 2>&1 || "$PYTHON_IN_VENV" -m ensurepip >/dev/null
-        "$PYTHON_IN_VENV" -m pip install --quiet "$@"
+        "$PYTHON_IN_VENV" -m pip install --quiet --no-compile "$@"
     fi
 }
 
@@ -60,5 +60,8 @@ fi
 
 echo "setup: installing the locked versions into .venv (minutes the first time)"
 install --no-deps -r requirements/lock.txt
+# By all cores; pip would do it by one, and uv not at all.
+"$PYTHON_IN_VENV" -m compileall -qq -j 0 "$PWD/.venv/lib" ||
+    echo "setup: some modules were not compiled; they will be when they are first imported" >&2
 # setuptools warns of every editable installation that folders of the package's name may hide it; ours has one name.
 PYTHONWARNINGS=ignore install --no-deps --no-build-isolation -e .
