@@ -109,7 +109,7 @@ class Gate:
 
     def __call__(self, inputs: Arrays) -> Arrays:
         self.entered.set()
-        assert self.open.wait(30)
+        assert self.open.wait(120)
         return same(inputs)
 
 

@@ -129,8 +129,8 @@ def serving(config: Path, label: str | None) -> Iterator[Callers]:
         grpc, rest = f"127.0.0.1:{ports.grpc}", f"http://127.0.0.1:{ports.rest}"
         record_server(describe_process(os.getpid(), "embedded", grpc, rest, [config]))
         clients = [
-            *(stack.enter_context(Client(grpc=grpc, retries=0)) for _ in range(2)),
-            *(stack.enter_context(Client(rest=rest, retries=0)) for _ in range(2)),
+            *(stack.enter_context(Client(grpc=grpc, retries=0, timeout=LONGEST)) for _ in range(2)),
+            *(stack.enter_context(Client(rest=rest, retries=0, timeout=LONGEST)) for _ in range(2)),
         ]
         callers = Callers(clients, label)
         callers.start()

@@ -43,9 +43,9 @@ def start() -> Iterator[Start]:
 def _clients(server: Server, stack: ExitStack) -> list[Client]:
     """Return callers, of both protocols by turns."""
     made = [
-        Client(grpc=f"127.0.0.1:{server.ports.grpc}", retries=0)
+        Client(grpc=f"127.0.0.1:{server.ports.grpc}", retries=0, timeout=PATIENCE)
         if caller % 2
-        else Client(rest=f"http://127.0.0.1:{server.ports.rest}", retries=0)
+        else Client(rest=f"http://127.0.0.1:{server.ports.rest}", retries=0, timeout=PATIENCE)
         for caller in range(CALLERS)
     ]
     return [stack.enter_context(client) for client in made]
