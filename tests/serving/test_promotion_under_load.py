@@ -80,7 +80,7 @@ def served(tmp_path, monkeypatch):
     config = configure(base, 1, stable=1)
     # As "penstock serve" starts it: labels are read before what they name is loaded.
     options = ManagerOptions(allow_labels_for_unavailable=True)
-    server = Server(ServerOptions(grpc_port=0, rest_port=0), config, options)
+    server = Server(ServerOptions(grpc_port=0, rest_port=0, rest_timeout=PATIENCE), config, options)
     ports = server.start()
     addresses = f"127.0.0.1:{ports.grpc}", f"http://127.0.0.1:{ports.rest}"
     record_server(describe_process(os.getpid(), "embedded", *addresses, [config]))

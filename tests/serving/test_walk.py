@@ -122,7 +122,7 @@ def pushed(model: Path, base: Path, **options: Any) -> PushResult:
 def serving(config: Path, label: str | None) -> Iterator[Callers]:
     """Serve a ``models.config``, known to pushes and promotions as ``penstock serve`` would be, to callers at work."""
     options = ManagerOptions(poll_seconds=0.05, allow_labels_for_unavailable=True)
-    server = Server(ServerOptions(grpc_port=0, rest_port=0), config, options)
+    server = Server(ServerOptions(grpc_port=0, rest_port=0, rest_timeout=LONGEST), config, options)
     with ExitStack() as stack:
         ports = server.start()
         stack.callback(server.stop)
