@@ -32,7 +32,9 @@ def start() -> Iterator[Start]:
 
         def start_server(base: Path, **options: Any) -> Server:
             manager = ManagerOptions(poll_seconds=0.02, load_retries=0, **options)
-            server = Server(ServerOptions(grpc_port=0, rest_port=0, rest_timeout=PATIENCE), [ModelEntry("m", str(base))], manager)
+            server = Server(
+                ServerOptions(grpc_port=0, rest_port=0, rest_timeout=PATIENCE), [ModelEntry("m", str(base))], manager
+            )
             stack.callback(server.stop)
             server.start()
             return server
