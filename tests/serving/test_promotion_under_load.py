@@ -95,8 +95,10 @@ def move(kind, version=None):
 
 def test_there_and_back_without_a_failed_request(served):
     grpc, rest = served
-    patient = {"retries": 0, "timeout": PATIENCE}
-    with Client(grpc=grpc, **patient) as first, Client(rest=rest, **patient) as second:
+    with (
+        Client(grpc=grpc, retries=0, timeout=PATIENCE) as first,
+        Client(rest=rest, retries=0, timeout=PATIENCE) as second,
+    ):
         load = [Load(first), Load(second)]
         for one in load:
             one.start()
