@@ -194,5 +194,5 @@ def test_the_threads_end_with_the_server(make, entry, tmp_path):
     for thread in set(threading.enumerate()) - before:
         # The threads of gRPC itself live on.
         if not thread.name.startswith("Thread-"):
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive(), thread

@@ -271,10 +271,10 @@ def test_a_compressed_request(stub):
     request.inputs["x"].dtype = 1
     request.inputs["x"].tensor_shape.dim.add(size=1000)
     request.inputs["x"].tensor_content = bytes(4000)
-    answer = stub.Predict(request, timeout=20, compression=grpc.Compression.Gzip)
+    answer = stub.Predict(request, timeout=120, compression=grpc.Compression.Gzip)
     assert list(answer.outputs["y"].float_val) == [4.0] * 1000
     request.inputs["x"].tensor_content = bytes(1 << 24)
     with pytest.raises(grpc.RpcError, match="Decompressed message larger than max") as caught:
-        stub.Predict(request, timeout=20, compression=grpc.Compression.Gzip)
+        stub.Predict(request, timeout=120, compression=grpc.Compression.Gzip)
     status: Any = caught.value
     assert status.code() == EXHAUSTED
