@@ -72,4 +72,4 @@ def run() -> Iterator[Callable[..., Running]]:
 
     yield start
     for server in started:
-        server.stop()
+        server.close()

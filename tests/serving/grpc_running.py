@@ -70,7 +70,11 @@ class Running:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self.thread.join()
             self._loop.close()
-            self.channel.close()
+
+    def close(self) -> None:
+        """Stop, and let go of the channel: not before, or answers that are on their way would be cancelled."""
+        self.stop()
+        self.channel.close()
 
 
 def request(model: str = "m") -> predict_pb2.PredictRequest:
