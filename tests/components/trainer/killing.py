@@ -252,9 +252,14 @@ class Attempt:
         if task is None:
             self._process.kill()
             return
-        # A process that has just started has no environment yet that could be looked into.
         found: list[psutil.Process] = []
-        self.wait_until(lambda: found.extend(one for name, one in self.tasks().items() if name == task) or found)
+
+        def seen() -> bool:
+            # A process that has just started has no environment yet that could be looked into.
+            found.extend(process for name, process in self.tasks().items() if name == task)
+            return bool(found)
+
+        self.wait_until(seen)
         found[0].kill()
 
     def wait(self) -> int:
