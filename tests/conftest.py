@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,10 @@ def _keras_3(request: pytest.FixtureRequest) -> None:
         import tensorflow as tf
 
         assert tf.keras.Model.__module__.startswith("keras."), tf.keras.Model.__module__
+        # Out of the collector's sight: half a million objects of modules, which are never garbage, would be looked at
+        # by each full collection, and whatever test it falls into waits for that.
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)

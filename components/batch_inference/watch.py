@@ -20,6 +20,7 @@ from types import FrameType
 from penstock.components.batch_inference.shards import Shard
 from penstock.components.batch_inference.work import Work
 from penstock.errors import EnvironmentProblem
+from penstock.processes import started
 
 _LOG = logging.getLogger(__name__)
 
@@ -37,9 +38,9 @@ class Patience:
     longest: float = 20.0
 
 
-def whoami() -> dict[str, str | int]:
+def whoami() -> dict[str, str | int | None]:
     """Return what a worker leaves of itself."""
-    return {"host": socket.gethostname(), "pid": os.getpid()}
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started(os.getpid())}
 
 
 @contextmanager
@@ -52,23 +53,42 @@ def watched(work: Work, shards: Sequence[Shard], patience: Patience | None = Non
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ended = threading.Event()
+    ended = _Ended()
     patience = patience or Patience(every=max(Patience.every, work.store.pause))
     thread = threading.Thread(target=_look, args=(work, shards, patience, ended), daemon=True)
     before = signal.signal(signal.SIGUSR1, _raise)
+    complete = False
     thread.start()
     try:
-        yield
+        try:
+            yield
+            complete = True
+        finally:
+            ended.set()  # The signal may come until this is done, and never afterwards.
     except _GoneError as gone:
-        raise EnvironmentProblem(
-            "a worker process has ended in the middle",
-            where=str(gone),
-            hint="was it killed, or out of memory? lower `max_rows`, and run again: what is finished is kept",
-        ) from gone
+        if not complete:
+            raise EnvironmentProblem(
+                "a worker process has ended in the middle",
+                where=str(gone),
+                hint="was it killed, or out of memory? lower `max_rows`, and run again: what is finished is kept",
+            ) from gone
     finally:
-        ended.set()
         thread.join()
         signal.signal(signal.SIGUSR1, before)
+
+
+class _Ended:
+    """Whether the block has ended. Who finds that it has not, and acts on it, holds ``deciding`` meanwhile."""
+
+    def __init__(self) -> None:
+        self.deciding = threading.Lock()
+        self._event = threading.Event()
+        self.wait, self.is_set = self._event.wait, self._event.is_set
+
+    def set(self) -> None:
+        """Note that it has; waits for who decides."""
+        with self.deciding:
+            self._event.set()
 
 
 class _GoneError(BaseException):
@@ -82,7 +102,7 @@ def _raise(_number: int, _frame: FrameType | None) -> None:
     raise _GoneError(_gone.pop())
 
 
-def _look(work: Work, shards: Sequence[Shard], patience: Patience, ended: threading.Event) -> None:
+def _look(work: Work, shards: Sequence[Shard], patience: Patience, ended: _Ended) -> None:
     missed: dict[int, float] = {}
     while not ended.wait(patience.every):
         try:
@@ -94,9 +114,11 @@ def _look(work: Work, shards: Sequence[Shard], patience: Patience, ended: thread
         now = time.monotonic()
         missed = {index: missed.get(index, now) for index in gone}
         for index, since in missed.items():
-            if now - since >= patience.longest and not ended.is_set():
-                _gone.append(gone[index].file.path)
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            if now - since >= patience.longest:
+                with ended.deciding:
+                    if not ended.is_set():
+                        _gone.append(gone[index].file.path)
+                        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
                 return
 
 
@@ -108,8 +130,6 @@ def _is_gone(work: Work, index: int) -> bool:
     progress = work.progress(index)
     if progress is None or progress["host"] != socket.gethostname():
         return False
-    try:
-        os.kill(progress["pid"], 0)
-    except ProcessLookupError:
-        return True
-    return False
+    now = started(progress["pid"])
+    # An id is used again. What an earlier version of Penstock left does not say when its process started.
+    return now is None or now != progress.get("started", now)

@@ -43,7 +43,9 @@ def training_loop(
             batch = feed.take(iterator)
             with tf.control_dependencies([clock, *_tensors(batch)]):
                 ready = timestamp()
-            finite, rows = one_step(batch)
+            # Else the step might begin before that moment is noted, and on one core end.
+            with tf.control_dependencies([ready]):
+                finite, rows = one_step(batch)
             with tf.control_dependencies([finite]):
                 now = timestamp()
             bad = tf.where(tf.logical_or(finite, bad >= 0), bad, step)

@@ -44,7 +44,8 @@ def list_runs(  # noqa: PLR0913  One argument an option.
 
     with errors_as_json(enabled=json):
         found = [line for reader in readers(in_ or (), pipeline) for line in ask(reader, limit)]
-    found.sort(key=lambda line: (-line.started, line.id))
+    # Those of a pipeline come newest first already, and stay so where two began in the same millisecond.
+    found.sort(key=lambda line: line.started, reverse=True)
     if json:
         print_json([asdict(line) for line in found])
     else:

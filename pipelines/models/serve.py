@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -121,10 +122,7 @@ def check_bases(models: Sequence[Model], *, embedded: bool) -> None:
 def prepare(wanted: Wanted, folder: Path) -> ServeOptions:
     """Check what can be checked before a server starts, write its config files, and return its options."""
     entries = merged_entries(wanted.models)
-    taken: list[int] = []
-    for port in (wanted.grpc_port, wanted.rest_port):
-        taken.append(_free_port(wanted.host, port, taken))
-    return write_configs(wanted, entries, folder, (taken[0], taken[1]))
+    return write_configs(wanted, entries, folder, _free_ports(wanted.host, wanted.grpc_port, wanted.rest_port))
 
 
 def write_configs(wanted: Wanted, entries: Entries, folder: Path, ports: tuple[int, int]) -> ServeOptions:
@@ -214,13 +212,18 @@ def _which(binary: str | None, options: ServeOptions) -> str:
     return f"Starting the official server, {binary}{everywhere}."
 
 
-def _free_port(host: str, port: int, taken: Sequence[int]) -> int:
-    """Return ``port`` when nothing listens there; a free one for 0."""
-    if port in taken:
-        raise ConfigError("gRPC and REST need a port each", received=f"{port} for both")
+def _free_ports(host: str, grpc: int, rest: int) -> tuple[int, int]:
+    """Return both ports when nothing listens there; a free one in the place of 0."""
+    if grpc == rest != 0:
+        raise ConfigError("gRPC and REST need a port each", received=f"{grpc} for both")
+    # The first is held while the second is looked for: the system may give a port that was let go of once more.
+    with _bound(host, grpc) as first, _bound(host, rest) as second:
+        return int(first.getsockname()[1]), int(second.getsockname()[1])
+
+
+def _bound(host: str, port: int) -> socket.socket:
     try:
-        with bound(host, port) as found:
-            return int(found.getsockname()[1])
+        return bound(host, port)
     except OSError as error:
         raise EnvironmentProblem(
             f"port {port} of {host} cannot be used: {error.strerror or error}",

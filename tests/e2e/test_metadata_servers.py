@@ -42,8 +42,8 @@ def test_a_run_with_its_metadata_on_a_server(tmp_path: Path, forks: Runs, start:
     with start() as database:
         file.write_text(f"{_PIPELINE}metadata: {declared(database.server)}\n")
 
-        def run(name: str) -> Outcome:
-            return forks.run(Order(str(file), (f"vars.round={name}",)))
+        def run(name: str, patience: float | None = None) -> Outcome:
+            return forks.run(Order(str(file), (f"vars.round={name}",), patience=patience))
 
         assert run("r1").states == {"rows": "ran", "search": "ran"}
         assert run("r1").states == {"rows": "cached", "search": "cached"}
@@ -51,12 +51,12 @@ def test_a_run_with_its_metadata_on_a_server(tmp_path: Path, forks: Runs, start:
         database.stop()
         coming = threading.Timer(3.0, database.start)
         coming.start()
-        away_for_a_moment = run("r2")
+        away_for_a_moment = run("r2", 240)  # On a busy machine a server takes its time to start.
         coming.join()
         assert away_for_a_moment.states == {"rows": "ran", "search": "ran"}, away_for_a_moment
 
         database.stop()
-        away = run("r3")
+        away = run("r3", 3)
         assert away.error is not None
         assert f"{database.server}: the metadata store cannot be reached" in away.error
         database.start()

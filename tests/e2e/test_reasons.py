@@ -36,8 +36,10 @@ class Failing:
         self._file = folder / "failing.yaml"
         self._file.write_text(PIPELINE)
 
-    def run(self, how: str, kind: Kind = "none", at: float = 0.0) -> Outcome:
-        return self._forks.run(Order(str(self._file), (f"steps.fail.with.how={how}",), kind, at))
+    def run(self, how: str, kind: Kind = "none") -> Outcome:
+        """Run; what is to be ended is ended when the step is at work."""
+        order = Order(str(self._file), (f"steps.fail.with.how={how}",), kind, 0.5, after="runs/fail/model/*/half")
+        return self._forks.run(order)
 
     def last(self) -> Step:
         """Return what the store says of the step in the newest run."""
@@ -84,13 +86,13 @@ def test_the_reason_is_what_the_terminal_shows(failing, how, reason):
 
 
 def test_a_run_that_was_interrupted(failing):
-    assert failing.run("wait", "interrupt", at=3.0).states == {"fail": "interrupted"}
+    assert failing.run("wait", "interrupt").states == {"fail": "interrupted"}
     step = failing.last()
     assert (step.state, step.reason) == ("failed", "the run was interrupted")
 
 
 def test_a_run_that_was_killed_is_closed_by_the_next(failing):
-    failing.run("wait", "all", at=3.0)
+    failing.run("wait", "all")
     killed = failing.last()
     assert (killed.state, killed.reason) == (
         "failed",

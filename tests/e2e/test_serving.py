@@ -95,7 +95,7 @@ def serving(folder: Path) -> Iterator[tuple[str, str]]:
             yield found[1], found[2]
         finally:
             process.send_signal(signal.SIGTERM)
-            code = process.wait(60)
+            code = process.wait(240)
     reader.join()
     assert code == 0, "".join(said)
 

@@ -77,8 +77,12 @@ from model import build_linear as build
 
 def callbacks(context):
     class Nap(context.keras.callbacks.Callback):
+        batches = 0
+
         def on_train_batch_end(self, batch, logs=None):
-            time.sleep(0 if Path("hurry").exists() else 0.3)
+            # Long enough for who looks for the first checkpoint, which is written after two batches.
+            self.batches += 1
+            time.sleep(0 if Path("hurry").exists() else 0.3 if self.batches < 4 else 600)
 
     return [Nap()]
 """
@@ -109,7 +113,7 @@ def user(project: Project) -> Project:
 def processes_in(folder: Path) -> list[list[str]]:
     """Return the commands of the processes that work in a folder, after those that are about to end."""
     others = [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(folder)]
-    _, alive = psutil.wait_procs([process for process in others if process.pid != os.getpid()], timeout=5)
+    _, alive = psutil.wait_procs([process for process in others if process.pid != os.getpid()], timeout=120)
     return [process.cmdline() for process in alive]
 
 
@@ -205,7 +209,7 @@ def test_a_run_that_is_killed_in_training_goes_on_and_leaves_nothing_behind(user
     file = user.pipeline(STEPS + trainer("trainer", **options, checkpoint={"every_steps": 2}))
     process = subprocess.Popen([sys.executable, "-m", "penstock", "run", str(file)], cwd=user.folder)
     checkpoints = user.folder / "runs/trainer/.checkpoints"
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 300
     while not list(checkpoints.glob("*/step-*")):
         assert process.poll() is None
         assert time.monotonic() < deadline

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,12 +23,13 @@ import pymysql
 import pytest
 
 from penstock.metadata.server import Server
+from tests.ports import free_port
 
 PASSWORD = "not for any log"
 READER, BLIND = "reader", "blind"
 """Other users: one who may only read, and one who may do nothing."""
 VARIABLE = "PENSTOCK_TEST_DATABASE"
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 240
 
 
 @dataclass
@@ -122,7 +122,7 @@ def mariadb() -> Iterator[Database]:
     """Start MariaDB with an empty data folder."""
     server, install = binary("mariadbd"), binary("mariadb-install-db")
     folder = Path(mkdtemp(prefix="penstock-mariadb-"))
-    user, port = _user("mysql", folder), _free_port()
+    user, port = _user("mysql", folder), free_port()
     data, setup = folder / "data", folder / "setup.sql"
     options = [f"--datadir={data}", *([f"--user={user}"] if user else [])]
     subprocess.run([install, *options, "--skip-test-db"], check=True, capture_output=True)
@@ -136,6 +136,7 @@ def mariadb() -> Iterator[Database]:
         f"GRANT SELECT ON `meta%`.* TO '{READER}'@'127.0.0.1';\n"
         f"CREATE USER IF NOT EXISTS '{BLIND}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
     )
+    setup.chmod(0o644)  # The server is another user, and the umask may keep others out.
     command = [server, "--no-defaults", *options, f"--port={port}", "--bind-address=127.0.0.1", f"--init-file={setup}"]
     command += [f"--socket={folder / 's'}", f"--pid-file={folder / 'pid'}"]
     command += ["--innodb-flush-method=nosync", "--innodb-flush-log-at-trx-commit=2"]
@@ -148,9 +149,10 @@ def postgresql() -> Iterator[Database]:
     folders = sorted(str(path) for path in Path("/usr/lib/postgresql").glob("*/bin"))
     server, install = binary("postgres", *folders), binary("initdb", *folders)
     folder = Path(mkdtemp(prefix="penstock-postgresql-"))
-    user, port = _user("postgres", folder), _free_port()
+    user, port = _user("postgres", folder), free_port()
     password = folder / "password"
     password.write_text(PASSWORD)
+    password.chmod(0o644)
     data = ["-D", str(folder / "data")]
     initialize = [install, *data, "-U", "pen", f"--pwfile={password}", "--auth=scram-sha-256", "--no-sync"]
     subprocess.run(_as(user, initialize), check=True, capture_output=True)
@@ -204,9 +206,3 @@ def _user(name: str, folder: Path) -> str | None:
 def _as(user: str | None, command: list[str]) -> list[str]:
     """Return what runs a command as a user; ``subprocess`` would fork for that, which gRPC's threads do not bear."""
     return command if user is None else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *command]
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

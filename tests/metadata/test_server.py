@@ -40,7 +40,10 @@ def test_what_is_written_is_read(store: RetryingStore):
     assert found.last_known_state == pb.Execution.RUNNING
 
 
-def test_a_server_that_was_away_for_a_moment_is_reached_again(database: Database, store: RetryingStore):
+def test_a_server_that_was_away_for_a_moment_is_reached_again(
+    database: Database, store: RetryingStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(retrying, "PATIENCE_SECONDS", 240)  # On a busy machine a server takes its time to start.
     before = _put(store)
     database.stop()
     coming = threading.Timer(1.0, database.start)

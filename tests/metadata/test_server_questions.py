@@ -142,10 +142,11 @@ def test_a_server_that_goes_between_two_questions(database: Database, server: Se
     reader = Reader(server, "digits")
     assert len(reader.newest_runs(5)) == 2
     database.stop()
-    monkeypatch.setattr(retrying, "READING_SECONDS", 0.5)
-    for _ in range(2):
-        text = refused(server, lambda _: reader.newest_runs(5))
-        assert text.startswith("the metadata store cannot be reached\n")
+    with monkeypatch.context() as hasty:
+        hasty.setattr(retrying, "READING_SECONDS", 0.5)
+        for _ in range(2):
+            text = refused(server, lambda _: reader.newest_runs(5))
+            assert text.startswith("the metadata store cannot be reached\n")
     assert refused(server).startswith("the metadata store cannot be reached\n  received: ")
     database.start()
     assert len(reader.newest_runs(5)) == 2

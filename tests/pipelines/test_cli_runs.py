@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from penstock.errors import ConfigError, EnvironmentProblem
+from penstock.metadata import runs
 from penstock.metadata.owners import Owner
 from tests.metadata.history import History, two_runs
 from tests.pipelines.models.command import invoke
@@ -49,6 +51,12 @@ def test_list_as_json(history):
     assert [(one["id"], one["version"], one["metric"], one["value"]) for one in found] == [
         ("run-2", "digits/2", "accuracy", 0.97)
     ]
+
+
+def test_the_newest_comes_first_of_those_that_began_in_the_same_millisecond(history, monkeypatch):
+    told = runs.list_runs
+    monkeypatch.setattr(runs, "list_runs", lambda *asked: [replace(line, started=7) for line in told(*asked)])
+    assert [one["id"] for one in json.loads(invoke("runs", "list", "--json").output)] == ["run-2", "run-1"]
 
 
 def test_list_of_several_pipelines_names_them(history):

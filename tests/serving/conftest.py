@@ -66,7 +66,7 @@ def run() -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
     def start(*, max_concurrency: int = 8, threads: int = 4, **functions: Function) -> Running:
-        options = ServerOptions(grpc_port=0, max_concurrency=max_concurrency, threads=threads)
+        options = ServerOptions(grpc_port=0, max_concurrency=max_concurrency, threads=threads, drain_seconds=120)
         started.append(Running(options=options, **functions))
         return started[-1]
 

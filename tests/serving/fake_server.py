@@ -213,8 +213,12 @@ def closing_server() -> Iterator[str]:
             with connection:
                 # HTTP/2's own settings, so that the client sends its request.
                 connection.sendall(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
-                while b"tensorflow" not in connection.recv(65536) and not stopped.is_set():
-                    pass
+                received = b""
+                while b"tensorflow" not in received and not stopped.is_set():
+                    chunk = connection.recv(65536)
+                    if not chunk:
+                        break
+                    received += chunk
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -225,9 +229,3 @@ def closing_server() -> Iterator[str]:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join(5)
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])

@@ -72,7 +72,7 @@ class Running:
             self._loop.close()
 
     def close(self) -> None:
-        """Stop, and let go of the channel, which would cancel answers that are on their way."""
+        """Stop, and let go of the channel: not before, or answers that are on their way would be cancelled."""
         self.stop()
         self.channel.close()
 
@@ -113,7 +113,7 @@ class Gate:
 
     def __call__(self, inputs: Arrays) -> Arrays:
         self.entered.set()
-        assert self.open.wait(30)
+        assert self.open.wait(120)
         return same(inputs)
 
 

@@ -1,13 +1,11 @@
 """Hosts and ports, as text and as sockets."""
 
 import errno
-import socket
 
 import pytest
 
 from penstock.serving.addresses import address, bound, from_here, numeric
-
-IPV6 = pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+from tests.ports import IPV6
 
 
 @pytest.mark.parametrize(

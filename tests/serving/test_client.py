@@ -11,7 +11,8 @@ from penstock.serving.client import Client
 from penstock.serving.errors import Code, ServingError
 from penstock.serving.model_config import ModelEntry, VersionPolicy
 from penstock.serving.models.state import State, VersionStatus
-from tests.serving.fake_server import FakeServer, closing_server, free_port, http_server
+from tests.ports import refusing
+from tests.serving.fake_server import FakeServer, closing_server, http_server
 
 
 def entry(*versions, name="digits", **labels):
@@ -169,19 +170,19 @@ def test_nothing_else_is_tried_again(client, server):
 
 @pytest.mark.parametrize("scheme", ["rest", "grpc"])
 def test_no_server(scheme):
-    port = free_port()
-    address = f"http://127.0.0.1:{port}" if scheme == "rest" else f"127.0.0.1:{port}"
-    with (
-        connect(scheme, address, retries=1) as client,
-        pytest.raises(EnvironmentProblem, match=f"no server can be reached at {address}"),
-    ):
-        client.status("digits")
+    with refusing() as port:
+        address = f"http://127.0.0.1:{port}" if scheme == "rest" else f"127.0.0.1:{port}"
+        with (
+            connect(scheme, address, retries=1) as client,
+            pytest.raises(EnvironmentProblem, match=f"no server can be reached at {address}"),
+        ):
+            client.status("digits")
 
 
 def test_a_grpc_server_that_dies_in_the_middle():
     with (
         closing_server() as address,
-        Client(grpc=address, retries=0, timeout=5) as client,
+        Client(grpc=address, retries=0, timeout=120) as client,
         pytest.raises(EnvironmentProblem, match="ended the connection before it had answered"),
     ):
         client.status("digits")

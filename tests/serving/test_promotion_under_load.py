@@ -21,6 +21,7 @@ from penstock.serving.models.state import State
 from penstock.serving.running import describe_process, record_server
 from penstock.serving.server import Server, ServerOptions
 from tests.pipelines.models.pushed import configure
+from tests.serving.models.fakes import PATIENCE
 
 
 def push(base: Path, version: int) -> None:
@@ -52,6 +53,7 @@ class Load(threading.Thread):
         super().__init__()
         self._client = client
         self._stopped = threading.Event()
+        self.begun = threading.Event()
         self.answers: list[float] = []
         self.failures: list[Exception] = []
 
@@ -61,6 +63,7 @@ class Load(threading.Thread):
                 self.answers += self._client.predict("digits", instances=[1.0], label="stable")
             except Exception as error:  # noqa: BLE001  Whatever fails is what the test is about.
                 self.failures.append(error)
+            self.begun.set()
 
     def stop(self) -> None:
         self._stopped.set()
@@ -77,7 +80,7 @@ def served(tmp_path, monkeypatch):
     config = configure(base, 1, stable=1)
     # As "penstock serve" starts it: labels are read before what they name is loaded.
     options = ManagerOptions(allow_labels_for_unavailable=True)
-    server = Server(ServerOptions(grpc_port=0, rest_port=0), config, options)
+    server = Server(ServerOptions(grpc_port=0, rest_port=0, rest_timeout=PATIENCE), config, options)
     ports = server.start()
     addresses = f"127.0.0.1:{ports.grpc}", f"http://127.0.0.1:{ports.rest}"
     record_server(describe_process(os.getpid(), "embedded", *addresses, [config]))
@@ -87,16 +90,20 @@ def served(tmp_path, monkeypatch):
 
 def move(kind, version=None):
     wish = Wish(kind, "stable", version)
-    return change_label(find_model("digits"), wish, grpc=None, timeout=60, say=lambda line: None)
+    return change_label(find_model("digits"), wish, grpc=None, timeout=PATIENCE, say=lambda line: None)
 
 
 def test_there_and_back_without_a_failed_request(served):
     grpc, rest = served
-    with Client(grpc=grpc, retries=0) as first, Client(rest=rest, retries=0) as second:
+    with (
+        Client(grpc=grpc, retries=0, timeout=PATIENCE) as first,
+        Client(rest=rest, retries=0, timeout=PATIENCE) as second,
+    ):
         load = [Load(first), Load(second)]
         for one in load:
             one.start()
         try:
+            assert all(one.begun.wait(PATIENCE) for one in load)
             move("promote", 2)
             assert first.predict("digits", instances=[1.0], label="stable") == [2.0]
             move("rollback")
@@ -113,7 +120,7 @@ def test_there_and_back_without_a_failed_request(served):
 def test_both_protocols_answer_alike(served):
     grpc, rest = served
     rows = [0.1, 1e-7, 3.4e38, -0.0]
-    with Client(grpc=grpc) as first, Client(rest=rest) as second:
+    with Client(grpc=grpc, timeout=PATIENCE) as first, Client(rest=rest, timeout=PATIENCE) as second:
         assert first.predict("digits", instances=rows) == second.predict("digits", instances=rows) == rows
         assert first.predict("digits", inputs=rows) == second.predict("digits", inputs=rows)
         assert first.status("digits") == second.status("digits")
@@ -128,7 +135,7 @@ def test_both_protocols_answer_alike(served):
 def test_both_protocols_refuse_alike(served, label):
     grpc, rest = served
     for address in ({"grpc": grpc}, {"rest": rest}):
-        with Client(**address) as client, pytest.raises(ServingError) as raised:
+        with Client(**address, timeout=PATIENCE) as client, pytest.raises(ServingError) as raised:
             client.predict("digits", instances=[1.0], label=label)
         assert raised.value.code == Code.INVALID_ARGUMENT
         assert label in raised.value.message
@@ -136,7 +143,7 @@ def test_both_protocols_refuse_alike(served, label):
 
 def test_a_flipped_byte_is_refused_and_the_old_version_serves_on(served, tmp_path):
     file = tmp_path / "serving" / "digits" / "2" / "saved_model.pb"
-    with Client(grpc=served[0]) as client:
+    with Client(grpc=served[0], timeout=PATIENCE) as client:
         data = bytearray(file.read_bytes())
         move("promote", 1)
         data[len(data) // 2] ^= 1

@@ -26,20 +26,20 @@ def test_both_protocols_answer_until_it_stops(make, entry):
     ports = server.start()
     assert ports == server.ports
     url = f"http://127.0.0.1:{ports.rest}"
-    assert httpx.get(f"{url}/v1/models/m").json()["model_version_status"][0]["state"] == "AVAILABLE"
+    assert httpx.get(f"{url}/v1/models/m", timeout=120).json()["model_version_status"][0]["state"] == "AVAILABLE"
     assert (
         ':penstock:serving:version_state{model_name="m",version="1"} 30'
-        in httpx.get(f"{url}/monitoring/prometheus/metrics").text
+        in httpx.get(f"{url}/monitoring/prometheus/metrics", timeout=120).text
     )
     with grpc.insecure_channel(f"127.0.0.1:{ports.grpc}") as channel:
         asked = get_model_status_pb2.GetModelStatusRequest()
         asked.model_spec.name = "m"
-        answer = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(asked, timeout=20)
+        answer = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(asked, timeout=120)
         assert answer.model_version_status[0].state == 30
     server.stop()
     server.stop()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{url}/v1/models/m")
+        httpx.get(f"{url}/v1/models/m", timeout=120)
 
 
 def test_only_what_is_asked_for(make, entry):
@@ -106,7 +106,7 @@ def test_a_signal_drains(make, entry, monkeypatch, number):
         signal.signal(signal.SIGTERM, before[0])
         signal.signal(signal.SIGINT, before[1])
     with pytest.raises(httpx.ConnectError):
-        httpx.get(url)
+        httpx.get(url, timeout=120)
 
 
 def test_an_interruption_before_the_models_are_served(entry, monkeypatch, capsys):
@@ -151,8 +151,8 @@ class Reloads:
         """Return the call, once the server has taken the config over."""
         revision = self._server.manager.revision
         request = model_management_pb2.ReloadConfigRequest(config=entries_to_proto(entries))
-        call = self._call.future(request, timeout=60)
-        assert self._server.manager.wait_until(lambda: self._server.manager.revision > revision, 30)
+        call = self._call.future(request, timeout=120)
+        assert self._server.manager.wait_until(lambda: self._server.manager.revision > revision, 120)
         return call
 
 
@@ -189,10 +189,10 @@ def test_the_threads_end_with_the_server(make, entry, tmp_path):
     path.write_text(format_models([entry]))
     server = make(path, config_poll_seconds=0.02)
     url = f"http://127.0.0.1:{server.start().rest}"
-    assert httpx.get(f"{url}/v1/models/m").status_code == 200
+    assert httpx.get(f"{url}/v1/models/m", timeout=120).status_code == 200
     server.stop()
     for thread in set(threading.enumerate()) - before:
         # The threads of gRPC itself live on.
         if not thread.name.startswith("Thread-"):
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive(), thread

@@ -42,6 +42,13 @@ def followed(make, entry, tmp_path) -> tuple[Server, Path]:
     return server, path
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file in one step: a server that looks at it meanwhile must not find the beginning of it."""
+    beside = path.with_name("beside")
+    beside.write_text(text)
+    beside.rename(path)
+
+
 @pytest.fixture
 def complaint() -> Iterator[Complaint]:
     """What a thread that looks again and again complains of."""
@@ -64,20 +71,20 @@ def complaint() -> Iterator[Complaint]:
 )
 def test_the_config_is_followed_and_a_malformed_one_is_not(followed, complaint, entry, tmp_path, text, message):
     server, path = followed
-    path.write_text(text)
-    assert complaint.made.wait(30)
+    write_whole(path, text)
+    assert complaint.made.wait(120)
     assert complaint.messages[0].startswith("the config is not taken over: ")
     assert re.search(message, complaint.messages[0])
     assert server.manager.names() == ["m"]
     (tmp_path / "other" / "1").mkdir(parents=True)
-    path.write_text(format_models([entry, ModelEntry("other", str(tmp_path / "other"))]))
-    assert server.manager.wait_until(lambda: server.manager.names() == ["m", "other"], 30)
+    write_whole(path, format_models([entry, ModelEntry("other", str(tmp_path / "other"))]))
+    assert server.manager.wait_until(lambda: server.manager.names() == ["m", "other"], 120)
 
 
 def test_a_config_of_no_models_is_one(followed):
     server, path = followed
-    path.write_text(format_models([]))
-    assert server.manager.wait_until(lambda: server.manager.names() == [], 30)
+    write_whole(path, format_models([]))
+    assert server.manager.wait_until(lambda: server.manager.names() == [], 120)
 
 
 def test_nothing_that_goes_wrong_ends_the_following(followed, complaint, monkeypatch):
@@ -90,8 +97,8 @@ def test_nothing_that_goes_wrong_ends_the_following(followed, complaint, monkeyp
         return parse_models(text, where)
 
     monkeypatch.setattr(server_config, "parse_models", failing)
-    path.write_text(format_models([]))
-    assert server.manager.wait_until(lambda: server.manager.names() == [], 30)
+    write_whole(path, format_models([]))
+    assert server.manager.wait_until(lambda: server.manager.names() == [], 120)
     assert complaint.messages == [
         "the config is not taken over: OSError: [Errno 116] Stale file handle",
         "the config is not taken over: RuntimeError: nobody expected this",
@@ -101,7 +108,7 @@ def test_nothing_that_goes_wrong_ends_the_following(followed, complaint, monkeyp
 def test_a_file_that_is_older_than_a_reload_is_not_taken_over(make, entry, tmp_path, monkeypatch):
     """The reload comes after the file was read, and before what was read is applied."""
     path = tmp_path / "models.config"
-    path.write_text(format_models([entry]))
+    write_whole(path, format_models([entry]))
     server = make(path)
     server.start()
     newer = ModelEntry("newer", entry.base_path)
@@ -123,7 +130,7 @@ def test_a_label_and_its_version_that_come_in_one_file_come_one_after_the_other(
     def write(*versions: int, stable: int) -> None:
         policy = VersionPolicy("specific", versions=versions)
         labels = {"stable": stable}
-        path.write_text(format_models([ModelEntry("m", str(base), policy=policy, labels=labels)]))
+        write_whole(path, format_models([ModelEntry("m", str(base), policy=policy, labels=labels)]))
 
     write(1, stable=1)
     options = ManagerOptions(poll_seconds=0.02, load_retries=0, allow_labels_for_unavailable=True)
@@ -138,8 +145,8 @@ def test_a_label_and_its_version_that_come_in_one_file_come_one_after_the_other(
 
     try:
         assert labelled() in (1, 2)
-        assert server.manager.wait_until(lambda: labelled() == 2, 30)
+        assert server.manager.wait_until(lambda: labelled() == 2, 120)
         write(1, stable=1)
-        assert server.manager.wait_until(lambda: labelled() == 1, 30)
+        assert server.manager.wait_until(lambda: labelled() == 1, 120)
     finally:
         server.stop()

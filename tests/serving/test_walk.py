@@ -122,15 +122,15 @@ def pushed(model: Path, base: Path, **options: Any) -> PushResult:
 def serving(config: Path, label: str | None) -> Iterator[Callers]:
     """Serve a ``models.config``, known to pushes and promotions as ``penstock serve`` would be, to callers at work."""
     options = ManagerOptions(poll_seconds=0.05, allow_labels_for_unavailable=True)
-    server = Server(ServerOptions(grpc_port=0, rest_port=0), config, options)
+    server = Server(ServerOptions(grpc_port=0, rest_port=0, rest_timeout=LONGEST), config, options)
     with ExitStack() as stack:
         ports = server.start()
         stack.callback(server.stop)
         grpc, rest = f"127.0.0.1:{ports.grpc}", f"http://127.0.0.1:{ports.rest}"
         record_server(describe_process(os.getpid(), "embedded", grpc, rest, [config]))
         clients = [
-            *(stack.enter_context(Client(grpc=grpc, retries=0)) for _ in range(2)),
-            *(stack.enter_context(Client(rest=rest, retries=0)) for _ in range(2)),
+            *(stack.enter_context(Client(grpc=grpc, retries=0, timeout=LONGEST)) for _ in range(2)),
+            *(stack.enter_context(Client(rest=rest, retries=0, timeout=LONGEST)) for _ in range(2)),
         ]
         callers = Callers(clients, label)
         callers.start()

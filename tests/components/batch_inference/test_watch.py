@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from penstock.components.batch_inference.store import FolderStore
 from penstock.components.batch_inference.watch import Patience, watched, whoami
 from penstock.components.batch_inference.work import Work, begin
 from penstock.errors import EnvironmentProblem
+from penstock.processes import started
 
 SHARD = Shard(0, InputFile("/data/rows.csv", "rows.csv", "csv", False, 10, 0))  # noqa: FBT003
 SOON = Patience(every=0.01, longest=0.05)
@@ -47,10 +49,50 @@ def test_a_worker_that_is_gone(work):
     assert signal.getsignal(signal.SIGUSR1) is before
 
 
-@pytest.mark.parametrize("case", ["alive", "finished", "elsewhere", "not begun"])
+def test_a_worker_whose_id_is_used_again(work):
+    _begun_by(work, os.getpid(), started=1)
+    with pytest.raises(EnvironmentProblem, match="has ended in the middle"), watched(work, [SHARD], SOON):
+        threading.Event().wait(60)
+
+
+def test_a_worker_that_nobody_has_asked_how_it_ended(work):
+    """Until somebody does, its id is kept."""
+    command = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        _begun_by(work, process.pid, started=started(process.pid))
+        process.stdin.close()
+        with pytest.raises(EnvironmentProblem, match="has ended in the middle"), watched(work, [SHARD], SOON):
+            threading.Event().wait(60)
+
+
+def test_a_run_that_ends_well_at_the_same_moment_has_ended_well(work, monkeypatch):
+    before = signal.getsignal(signal.SIGUSR1)
+    decided, ending = threading.Event(), threading.Event()
+    kill = signal.pthread_kill
+
+    def late(*arguments):
+        decided.set()
+        assert ending.wait(60)
+        kill(*arguments)
+
+    monkeypatch.setattr(signal, "pthread_kill", late)
+    _begun_by(work, _dead())
+    with watched(work, [SHARD], SOON):
+        assert decided.wait(60)
+        timer = threading.Timer(0.2, ending.set)
+        timer.start()
+    timer.join()
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+@pytest.mark.parametrize("case", ["alive", "finished", "elsewhere", "not begun", "said by an earlier version"])
 def test_workers_that_are_not_gone(work, case):
     if case == "alive":
         _begun_by(work, os.getpid())
+    elif case == "said by an earlier version":
+        earlier = {"rows": 0, "errors": 0, "bytes": 0, "host": socket.gethostname(), "pid": os.getpid()}
+        work.write_progress(0, earlier)
     elif case == "elsewhere":
         _begun_by(work, _dead(), host="another machine")
     elif case == "finished":

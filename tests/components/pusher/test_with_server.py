@@ -52,7 +52,7 @@ def _push(model: Path, base: Path, address: str, **values: Any) -> PushResult:
 
 
 def test_versions_and_labels_are_served_when_the_push_ends(model: Path, base: Path, address: str):
-    with Client(grpc=address) as client:
+    with Client(grpc=address, timeout=120) as client:
         assert _push(model, base, address, labels=_LABELS).labels == {"canary": 2, "stable": 2}
         assert _push(model, base, address, labels=_LABELS, keep_versions=1).labels == {"canary": 3, "stable": 2}
         for label in ("stable", "canary"):
@@ -64,7 +64,7 @@ def test_versions_and_labels_are_served_when_the_push_ends(model: Path, base: Pa
 
 def test_the_server_finds_a_version_by_itself_and_the_push_waits_for_it(model: Path, base: Path, address: str):
     _push(model, base, address, wait_until_available="60s")
-    with Client(grpc=address) as client:
+    with Client(grpc=address, timeout=120) as client:
         assert client.status("digits", 2)[0].state == State.AVAILABLE
 
 
@@ -78,6 +78,6 @@ def test_a_version_that_does_not_load_leaves_the_old_state_serving(model: Path, 
     assert entry == ModelEntry(
         "digits", str(base), policy=VersionPolicy("specific", versions=(2,)), labels={"canary": 2, "stable": 2}
     )
-    with Client(grpc=address) as client:
+    with Client(grpc=address, timeout=120) as client:
         assert client.predict("digits", inputs=_ROW, label="canary", signature="predict") == [[2.0, 4.0]]
         assert client.predict("digits", inputs=_ROW, signature="predict") == [[2.0, 4.0]]

@@ -249,7 +249,18 @@ class Attempt:
 
     def kill(self, task: str | None = None) -> None:
         """End a task with SIGKILL, or the process that was started."""
-        (self.tasks()[task] if task else self._process).kill()
+        if task is None:
+            self._process.kill()
+            return
+        found: list[psutil.Process] = []
+
+        def seen() -> bool:
+            # A process that has just started has no environment yet that could be looked into.
+            found.extend(process for name, process in self.tasks().items() if name == task)
+            return bool(found)
+
+        self.wait_until(seen)
+        found[0].kill()
 
     def wait(self) -> int:
         """Wait for the end; return how many trainings failed, or the signal's number, negative."""

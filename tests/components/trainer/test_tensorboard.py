@@ -15,13 +15,16 @@ Curves = dict[str, list[tuple[int, float]]]
 
 
 def curves(folder: Path) -> Curves:
-    """Read back what TensorBoard would show."""
+    """Read back what TensorBoard would show; it orders files of one second by a number, the tenth before the ninth."""
     from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
     events = EventAccumulator(str(folder)).Reload()
     return {
-        tag: [(event.step, float(make_ndarray(event.tensor_proto))) for event in events.Tensors(tag)]
+        tag: [
+            (event.step, float(make_ndarray(event.tensor_proto)))
+            for event in sorted(events.Tensors(tag), key=lambda event: event.step)
+        ]
         for tag in events.Tags()[TENSORS]
     }
 

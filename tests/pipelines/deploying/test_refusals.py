@@ -9,7 +9,7 @@ from penstock.pipelines.deploying import client
 from tests.pipelines.deploying.conftest import TOKEN, compiled, spec
 from tests.pipelines.deploying.kfp_server import HANG_UP, Frame
 from tests.pipelines.deploying.nodes import tasks
-from tests.serving.fake_server import free_port
+from tests.ports import refusing
 
 LOGIN = "<!DOCTYPE html><html><title>Sign in</title></html>"
 RUNNING = Frame("RUNNING", tasks(examples="running"))
@@ -81,8 +81,9 @@ def test_a_login_page_with_a_refusal_is_about_the_token(desk):
 
 
 def test_nobody_listens(desk):
-    desk.host = f"http://127.0.0.1:{free_port()}"
-    error = desk.refused()
+    with refusing() as port:
+        desk.host = f"http://127.0.0.1:{port}"
+        error = desk.refused()
     assert (error.where, error.what) == (desk.host, "Kubeflow Pipelines does not answer")
     assert error.received == "the connection was refused: nothing listens there"
     assert "kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80" in error.hint

@@ -13,6 +13,7 @@ import pytest
 
 from penstock.errors import EnvironmentProblem
 from penstock.pipelines.engines.job_server import JobServer, running
+from tests.ports import free_port
 
 LISTEN = """
 import signal, socket, subprocess, sys, time
@@ -39,8 +40,7 @@ with running([sys.executable, "-c", sys.argv[1], sys.argv[2]], "localhost:" + sy
 
 @pytest.fixture
 def port():
-    with socket.create_server(("localhost", 0)) as server:
-        return server.getsockname()[1]
+    return free_port()
 
 
 def _command(script, *arguments):
@@ -48,7 +48,7 @@ def _command(script, *arguments):
 
 
 def _gone(pid):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         try:
             os.kill(pid, 0)

@@ -11,6 +11,7 @@ from penstock.errors import EnvironmentProblem
 from penstock.pipelines.config import BeamConfig
 from penstock.pipelines.engines.flags import beam_args
 from penstock.pipelines.engines.start import Demand, started
+from tests.ports import free_port
 
 LISTEN = "import socket, sys, time; s = socket.create_server(('localhost', int(sys.argv[1]))); time.sleep(300)"
 
@@ -30,8 +31,7 @@ def listening():
 
     def call(function, *arguments):
         asked.append((function.__name__, arguments))
-        with socket.create_server(("localhost", 0)) as server:
-            port = server.getsockname()[1]
+        port = free_port()
         return [sys.executable, "-c", LISTEN, str(port)], f"localhost:{port}"
 
     return call, asked

@@ -14,7 +14,7 @@ from penstock.serving.places import changing
 from tests.pipelines.models.pushed import configure, push
 
 
-def change(model, kind, version, *, label="stable", timeout=5.0):
+def change(model, kind, version, *, label="stable", timeout=120.0):
     done = change_label(model, Wish(kind, label, version), grpc=None, timeout=timeout, say=lambda _line: None)
     return done.moved
 
@@ -86,7 +86,7 @@ def test_each_write_fails_once(base, server, running, monkeypatch, there, served
 def test_a_history_that_cannot_be_written_is_told(base, config):
     history_file(config).mkdir()
     wish = Wish("promote", "stable", 2)
-    done = change_label(find_model("digits"), wish, grpc=None, timeout=5, say=lambda _line: None)
+    done = change_label(find_model("digits"), wish, grpc=None, timeout=120, say=lambda _line: None)
     assert digits(config) == ((2,), {"stable": 2})
     assert any(
         note.startswith(f"{history_file(config)}: the history of labels cannot be written") for note in done.notes
@@ -105,7 +105,7 @@ def test_a_folder_that_may_not_be_written(base, config):
 
 
 def test_another_change_of_the_config_is_waited_for(config):
-    with changing(config, 1), pytest.raises(EnvironmentProblem, match=r"has been changing the config for 0\.1 s"):
+    with changing(config, 60), pytest.raises(EnvironmentProblem, match=r"has been changing the config for 0\.1 s"):
         change(find_model("digits"), "promote", 2, timeout=0.1)
 
 

@@ -8,7 +8,8 @@ from penstock.errors import ConfigError, EnvironmentProblem, PenstockError
 from penstock.pipelines.models.rows import body_of
 from penstock.serving.errors import Code, ServingError
 from tests.pipelines.models.command import invoke
-from tests.serving.fake_server import closing_server, free_port, http_server
+from tests.ports import refusing
+from tests.serving.fake_server import closing_server, http_server
 
 ROWS = '[{"x": 0.1, "text": "a"}]'
 
@@ -109,14 +110,15 @@ def test_a_request_that_fits_no_signature_is_told_what_they_take():
 
 
 def test_an_unreachable_server(server):
-    answer = invoke("request", "digits", "--grpc", f"127.0.0.1:{free_port()}", "--retries", 0, input=ROWS)
+    with refusing() as port:
+        answer = invoke("request", "digits", "--grpc", f"127.0.0.1:{port}", "--retries", 0, input=ROWS)
     assert isinstance(answer.exception, EnvironmentProblem)
     assert "no server can be reached" in str(answer.exception)
 
 
 def test_a_server_that_dies_in_the_middle():
     with closing_server() as grpc:
-        answer = invoke("request", "digits", "--grpc", grpc, "--retries", 0, "--timeout", 5, input=ROWS)
+        answer = invoke("request", "digits", "--grpc", grpc, "--retries", 0, "--timeout", 120, input=ROWS)
     assert isinstance(answer.exception, EnvironmentProblem)
     assert "ended the connection before it had answered" in str(answer.exception)
 

@@ -11,15 +11,18 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ConfigError, EnvironmentProblem
+from penstock.pipelines.models import serve
 from penstock.pipelines.models.find import find_models
 from penstock.pipelines.models.follow import Follower, entries_now
 from penstock.pipelines.models.serve import Wanted, prepare
+from penstock.serving.addresses import bound
 from penstock.serving.client import Client
 from penstock.serving.model_config import ModelsFile
 from penstock.serving.running import entries_of, running_server
 from tests.conftest import REPOSITORY
 from tests.pipelines.models.command import invoke
 from tests.pipelines.models.pushed import bring_parameters, configure, push
+from tests.ports import IPV6
 
 OFFICIAL = f'#!/bin/sh\nexec "{sys.executable}" -m tests.serving.fake_main "$@"\n'
 READY = "Ctrl-C drains and ends it"
@@ -63,10 +66,10 @@ def test_the_official_server_is_preferred_told_and_drained(base, config, officia
         f"Starting the official server, {official}; it binds every address of this machine. Its log: {LOG}",
         f"gRPC {server.grpc}, REST {server.rest}/v1/models/digits; {READY}",
     ]
-    with Client(grpc=server.grpc) as client:
+    with Client(grpc=server.grpc, timeout=120) as client:
         assert [status.version for status in client.status("digits")] == [2, 1]
     process.send_signal(number)
-    assert process.communicate(timeout=30) == ("", "")
+    assert process.communicate(timeout=240) == ("", "")
     assert (process.returncode, Path(LOG).read_text()) == (0, "drained\n")
     assert running_server(config) is None
 
@@ -82,7 +85,7 @@ def test_a_second_server_on_a_config_is_refused(base, config, running):
 def test_a_server_that_does_not_come_up_ends_the_command_with_its_code(base, official):
     official.write_text("#!/bin/sh\necho broken >&2\nexit 3\n")
     process = start()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 3
     assert errors.endswith("The server ended with exit code 3; its last lines:\n  broken\n")
 
@@ -93,7 +96,7 @@ def test_a_server_that_is_killed_is_told_by_the_code(base, config, official):
     server = running_server(config)
     assert server is not None
     os.kill(server.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
     assert process.returncode == 128 + signal.SIGKILL
 
 
@@ -115,6 +118,20 @@ def test_one_port_for_both(base):
     assert "gRPC and REST need a port each" in str(answer.exception)
 
 
+def test_the_first_free_port_is_held_while_the_second_is_looked_for(config, tmp_path, monkeypatch):
+    held: list[socket.socket] = []
+
+    def bound_while_held(host, port):
+        assert all(one.fileno() >= 0 for one in held)
+        held.append(bound(host, port))
+        return held[-1]
+
+    monkeypatch.setattr(serve, "bound", bound_while_held)
+    options = prepare(Wanted(tuple(find_models()), grpc_port=0, rest_port=0), tmp_path / ".penstock")
+    assert len({options.grpc_port, options.rest_port}) == len(held) == 2
+    assert [one.fileno() for one in held] == [-1, -1]
+
+
 def test_nothing_to_serve(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     answer = invoke("serve")
@@ -131,7 +148,7 @@ def test_the_server_is_started_with_what_is_said_about_batches(base, config, off
     process = start("--batching")
     lines = until_ready(process)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
     assert NOT_BATCHED in lines
 
 
@@ -148,12 +165,12 @@ def test_a_model_without_a_version_would_be_waited_for_without_an_end(tmp_path, 
 
 def test_what_keeps_a_server_from_starting_is_told_once(base, config, official):
     line = "2026-01-01 00:00:00.000000: E tensorflow_serving/core/x.cc:7] Could not find base path"
-    official.write_text(f"#!/bin/sh\necho '{line}'\necho '{line}'\nexec sleep 60\n")
+    official.write_text(f"#!/bin/sh\necho '{line}'\necho '{line}'\nexec sleep 600\n")
     process = start()
     said = [process.stderr.readline() for _ in range(3)]
     assert said[-1] == "not started yet: Could not find base path\n"
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=240)
     assert (errors, process.returncode) == (
         "Interrupted before the server had started.\n",
         128 + signal.SIGTERM,
@@ -166,7 +183,7 @@ def test_models_that_stand_in_no_config_are_recorded(tmp_path, base, config, off
     until_ready(process)
     server = running_server(config)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=240)
     assert server is not None
     assert [entry.name for entry in entries_of(server)] == ["digits", "wine"]
 
@@ -219,7 +236,7 @@ def test_nothing_pushed_yet(config, base):
     assert "nothing has been pushed yet for digits" in str(answer.exception)
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+@IPV6
 def test_a_port_of_ipv6_that_is_free_and_one_that_is_not(config, tmp_path):
     wanted = Wanted(tuple(find_models()), host="::1", grpc_port=0, rest_port=0)
     options = prepare(wanted, tmp_path / ".penstock")

@@ -16,7 +16,7 @@ from penstock.serving.running import running_server
 from tests.pipelines.models.pushed import configure, push
 
 
-def move(version, label="stable", *, grpc=None, timeout=5.0, where=()):
+def move(version, label="stable", *, grpc=None, timeout=120.0, where=()):
     said: list[str] = []
     with live(find_model("digits", where), grpc) as place:
         return move_label(place, version, label, timeout=timeout, say=said.append), said

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-_SECONDS = 90.0
+_SECONDS = 240.0
 _OPTIONS = (
     "--headless",
     "--no-sandbox",

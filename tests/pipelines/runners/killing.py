@@ -43,12 +43,16 @@ class Order:
         settings: Its ``--set`` options.
         kind: What to kill.
         at: Seconds after the start, or the number of the point from 0.
+        after: A glob, from the config's folder: the seconds count from when such a file is there.
+        patience: Seconds that a store which cannot be reached is tried again; None for as long as usual.
     """
 
     file: str
     settings: tuple[str, ...] = ()
     kind: Kind = "none"
     at: float = 0.0
+    after: str = ""
+    patience: float | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,7 @@ def _command(order: Order, points: _Points, answer: int) -> None:
     from penstock.components.pusher import push as pushing
     from penstock.components.pusher.gate import GateReport
     from penstock.errors import PenstockError
+    from penstock.metadata import retrying
     from penstock.pipelines.config import load
     from penstock.pipelines.runners import local
     from penstock.pipelines.runners.jobs import Selection
@@ -154,6 +159,8 @@ def _command(order: Order, points: _Points, answer: int) -> None:
     os.register_at_fork(after_in_child=_without_lock)
     vars(local)["Workers"] = Forked
     vars(pushing)["pass_gate"] = lambda model, timeout: GateReport(0)
+    if order.patience is not None:
+        vars(retrying)["PATIENCE_SECONDS"] = order.patience
     points.arm()
     said: dict[str, Any] = {"states": {}, "error": None}
     try:
@@ -206,6 +213,11 @@ def _all_of(pipe: Any, child: int) -> bytes:
 
 def _kill(child: int, order: Order, began: float) -> bool:
     """Wait for the moment, then kill; False where there was nothing to kill any more."""
+    while order.after and not any(Path(order.file).parent.glob(order.after)):
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return False
+        time.sleep(0.01)
+        began = time.monotonic()
     while time.monotonic() - began < order.at:
         if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             return False

@@ -113,6 +113,9 @@ class Killed:
         """Kill a round, run it again, and add what is wrong then."""
         self.next_round()
         outcome = self.run(kind, at)
+        if not outcome.killed:
+            # The machine was busier when the time was taken: what comes next is to meet a run, too.
+            self.seconds = min(self.seconds, outcome.seconds)
         findings.ended[f"{kind}: {'killed' if outcome.killed else 'had ended'}"] += 1
         before = self.executions()
         findings.running.update(step for step, state, _ in before if state == "RUNNING")

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -85,7 +86,10 @@ def name_log() -> Path | None:
 
 def note_and_die() -> None:
     note("about to die")
-    time.sleep(1)
+    status("dying")
+    (courier,) = (thread._target.__self__ for thread in threading.enumerate() if thread.name == "courier")  # type: ignore[attr-defined]
+    while courier._sent != "dying":  # A status is sent after the notes before it.
+        time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

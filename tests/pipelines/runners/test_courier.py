@@ -40,7 +40,11 @@ def test_the_last_status_of_a_burst_is_sent_while_the_step_goes_on(pipe):
         assert receiver.recv() == ("status", "step 575/575")
         for text in ("a", "b", "validating"):
             courier.status(text)
-        assert receiver.recv() == ("status", "validating")
+        # Those before the last one may be sent too, where a period ends between them.
+        sent = [receiver.recv()]
+        while sent[-1] in (("status", "a"), ("status", "b")):
+            sent.append(receiver.recv())
+        assert sent[-1] == ("status", "validating")
 
 
 def test_a_hot_loop_sends_a_few_a_second(pipe):
@@ -68,12 +72,11 @@ def test_the_same_status_is_sent_once(pipe):
 def test_a_step_does_not_wait_for_a_command_that_does_not_read(pipe):
     receiver, sender = pipe
     with Courier(sender) as courier:
-        started = time.monotonic()
         courier.note("x" * (1 << 20))
         time.sleep(2 * PERIOD_SECONDS)
+        # Nobody has read anything: a step that waited would wait here for ever.
         courier.note("after")
         courier.status("after")
-        assert time.monotonic() - started < 10 * PERIOD_SECONDS
         assert [len(receiver.recv()[1]), *(receiver.recv() for _ in range(2))] == [
             1 << 20,
             ("note", "after"),

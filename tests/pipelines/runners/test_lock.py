@@ -70,33 +70,38 @@ with hold(Path(sys.argv[1]), wait=False):
     if os.fork() == 0:
         # Like a tool that a step left behind: it has all that its parent had open.
         print("left", flush=True)
-        time.sleep(float(sys.argv[2]))
+        sys.stdin.read()
         os._exit(0)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
 @contextmanager
-def _left_behind(root, seconds):
-    """A run that is killed; a process of it lives on for some seconds."""
-    command = [sys.executable, "-c", LEAVER, str(root), str(seconds)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+def _left_behind(root):
+    """A run that is killed; a process of it lives on until its input is closed."""
+    command = [sys.executable, "-c", LEAVER, str(root)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "left\n"
         process.kill()
         process.wait()
-        yield process.pid
+        yield process
 
 
-def test_what_outlives_a_killed_run_by_a_moment_is_waited_for(tmp_path):
-    with _left_behind(tmp_path, 0.5), hold(tmp_path, wait=False):
-        assert f'"pid": {os.getpid()}' in (tmp_path / ".penstock.lock").read_text()
+def test_what_outlives_a_killed_run_by_a_moment_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "_LINGER_SECONDS", 240)
+    with _left_behind(tmp_path) as process:
+        ending = threading.Timer(0.5, process.stdin.close)
+        ending.start()
+        with hold(tmp_path, wait=False):
+            assert f'"pid": {os.getpid()}' in (tmp_path / ".penstock.lock").read_text()
+        ending.join()
 
 
 def test_what_outlives_it_for_long_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "_LINGER_SECONDS", 0.1)
-    with _left_behind(tmp_path, 2) as pid:
-        message = rf"another run uses this root \(process {pid}, since "
+    with _left_behind(tmp_path) as process:
+        message = rf"another run uses this root \(process {process.pid}, since "
         with pytest.raises(EnvironmentProblem, match=message), hold(tmp_path, wait=False):
             pass
 
@@ -144,20 +149,21 @@ def _work(owner, seconds):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_the_next_run_waits_for_workers_that_outlive_their_command(tmp_path):
+def test_the_next_run_waits_for_workers_that_outlive_their_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "_LINGER_SECONDS", 240)
     with hold(tmp_path, wait=False) as identity:
         owner = Owner.here("p", str(tmp_path), identity)
         with _work(owner, 1) as worker:
             assert worker.stdout.readline() == "works\n"
             _outlast_workers(tmp_path / ".penstock.workers")
             # It has left the block; its interpreter may still be ending.
-            assert worker.wait(60) == 0
+            assert worker.wait(240) == 0
 
 
 def test_a_worker_of_a_run_that_is_over_does_nothing(tmp_path):
     with hold(tmp_path, wait=False) as identity:
         owner = replace(Owner.here("p", str(tmp_path), identity), started=1)
     with _work(owner, 0) as worker:
-        output, errors = worker.communicate(timeout=60)
+        output, errors = worker.communicate(timeout=240)
     assert output == ""
     assert "the run that started this step is over" in errors

@@ -56,10 +56,10 @@ def check(vector: Vector, method: Any, request: Any, reply: Any) -> None:
     """
     text_format.Parse(vector.request, request)
     if vector.code == grpc.StatusCode.OK:
-        assert method(request, timeout=20) == text_format.Parse(vector.reply, reply)
+        assert method(request, timeout=120) == text_format.Parse(vector.reply, reply)
         return
     with pytest.raises(grpc.RpcError) as caught:
-        method(request, timeout=20)
+        method(request, timeout=120)
     status: Any = caught.value
     assert (status.code(), _cut(status.details(), vector.message)) == (vector.code, vector.message.rstrip("…"))
 

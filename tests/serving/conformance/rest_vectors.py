@@ -51,7 +51,7 @@ class Reply:
 
 def ask(port: int, method: str, path: str, body: str | bytes = b"", headers: Mapping[str, str] | None = None) -> Reply:
     """Send one request and read the reply."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         sent = body.encode() if isinstance(body, str) else body
         connection.putrequest(method, path, skip_accept_encoding=True)

@@ -191,7 +191,7 @@ class Stub:
     def status(self, method: str, request: Any) -> tuple[grpc.StatusCode, str]:
         call = next(getattr(stub, method) for stub in self._stubs if hasattr(stub, method))
         try:
-            call(request, timeout=60)
+            call(request, timeout=120)
         except grpc.RpcError as error:
             status: Any = error
             return status.code(), status.details()
@@ -256,13 +256,13 @@ def test_bytes(stub: Stub, method: str) -> None:
     @given(st.binary(max_size=40))
     def ask(sent: bytes) -> None:
         with pytest.raises(grpc.RpcError) as caught:
-            call(sent, timeout=60)
+            call(sent, timeout=120)
         status: Any = caught.value
         assert status.code() in _MISTAKES, status
 
     ask()
     with pytest.raises(grpc.RpcError) as caught:
-        call(b"\xff", timeout=60)
+        call(b"\xff", timeout=120)
     status: Any = caught.value
     assert status.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert re.fullmatch(r"Failed to parse tensorflow\.serving\.\w+Request", status.details())

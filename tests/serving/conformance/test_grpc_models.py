@@ -156,7 +156,7 @@ def test_metadata_that_is_refused(vector, prediction):
 @pytest.mark.parametrize(("chosen", "version"), [(spec(), 3), (spec(version=2), 2), (spec(label="stable"), 2)])
 def test_metadata_has_the_signatures(chosen, version, prediction):
     request = text_format.Parse(chosen + FIELD, get_model_metadata_pb2.GetModelMetadataRequest())
-    answer = prediction.GetModelMetadata(request, timeout=20)
+    answer = prediction.GetModelMetadata(request, timeout=120)
     assert (answer.model_spec.name, answer.model_spec.version.value) == ("zoo", version)
     assert answer.model_spec.signature_name == ""
     found = get_model_metadata_pb2.SignatureDefMap()
@@ -181,13 +181,13 @@ def test_a_reload_that_is_refused(vector, models):
     # The old config is still there.
     asked = get_model_status_pb2.GetModelStatusRequest()
     asked.model_spec.name = "zoo"
-    assert [s.version for s in models.GetModelStatus(asked, timeout=20).model_version_status] == [3, 2]
+    assert [s.version for s in models.GetModelStatus(asked, timeout=120).model_version_status] == [3, 2]
 
 
 def test_the_health_check_of_grpc(channel):
-    assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=20) == b"\x08\x01"
+    assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=120) == b"\x08\x01"
 
 
 def test_a_method_that_is_not_there(channel):
     with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
-        channel.unary_unary("/tensorflow.serving.PredictionService/Guess")(b"", timeout=20)
+        channel.unary_unary("/tensorflow.serving.PredictionService/Guess")(b"", timeout=120)

@@ -34,12 +34,12 @@ class Reloading:
     def reload(self, *entries: ModelEntry, metric: str = "") -> model_management_pb2.ReloadConfigResponse:
         request = model_management_pb2.ReloadConfigRequest(metric_names=[metric] if metric else [])
         request.config.CopyFrom(entries_to_proto(entries))
-        return self._models.HandleReloadConfigRequest(request, timeout=60)
+        return self._models.HandleReloadConfigRequest(request, timeout=120)
 
     def status(self, name: str) -> dict[int, get_model_status_pb2.ModelVersionStatus]:
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = name
-        return {s.version: s for s in self._models.GetModelStatus(request, timeout=20).model_version_status}
+        return {s.version: s for s in self._models.GetModelStatus(request, timeout=120).model_version_status}
 
     def states(self, name: str) -> dict[int, int]:
         return {version: status.state for version, status in self.status(name).items()}
@@ -55,7 +55,7 @@ class Reloading:
         """Return the version that answers."""
         request = predict_pb2.PredictRequest()
         text_format.Parse(chosen + inputs(x=floats(0)), request)
-        version: int = self._prediction.Predict(request, timeout=20).model_spec.version.value
+        version: int = self._prediction.Predict(request, timeout=120).model_spec.version.value
         return version
 
 

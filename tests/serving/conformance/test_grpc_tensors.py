@@ -242,7 +242,7 @@ def test_every_type_as_content_and_as_tensorflow_reads_it(name, shape, stub):
     request.inputs["x"].CopyFrom(tf.make_tensor_proto(values.ravel()[:0], shape=[0]))
     request.inputs["x"].tensor_shape.CopyFrom(tf.TensorShape(shape).as_proto())
     request.inputs["x"].tensor_content = values.tobytes()
-    answer = tf.make_ndarray(stub.Predict(request, timeout=20).outputs["y"])
+    answer = tf.make_ndarray(stub.Predict(request, timeout=120).outputs["y"])
     assert answer.dtype == values.dtype
     assert np.array_equal(answer, values)
 
@@ -252,7 +252,7 @@ def test_a_nan_stays_one(stub):
     request.model_spec.name, request.model_spec.signature_name = "zoo", "echo_float32"
     request.inputs["x"].dtype = 1
     request.inputs["x"].float_val.append(float("nan"))
-    assert np.isnan(stub.Predict(request, timeout=20).outputs["y"].float_val[0])
+    assert np.isnan(stub.Predict(request, timeout=120).outputs["y"].float_val[0])
 
 
 def test_a_request_beyond_the_limit(stub):
@@ -260,7 +260,7 @@ def test_a_request_beyond_the_limit(stub):
     request.model_spec.name = "zoo"
     request.inputs["x"].tensor_content = bytes(1 << 20)
     with pytest.raises(grpc.RpcError, match=r"message larger than max \(\d+ vs. 1048576\)") as caught:
-        stub.Predict(request, timeout=20)
+        stub.Predict(request, timeout=120)
     status: Any = caught.value
     assert status.code() == EXHAUSTED
 
@@ -271,10 +271,10 @@ def test_a_compressed_request(stub):
     request.inputs["x"].dtype = 1
     request.inputs["x"].tensor_shape.dim.add(size=1000)
     request.inputs["x"].tensor_content = bytes(4000)
-    answer = stub.Predict(request, timeout=20, compression=grpc.Compression.Gzip)
+    answer = stub.Predict(request, timeout=120, compression=grpc.Compression.Gzip)
     assert list(answer.outputs["y"].float_val) == [4.0] * 1000
     request.inputs["x"].tensor_content = bytes(1 << 24)
     with pytest.raises(grpc.RpcError, match="Decompressed message larger than max") as caught:
-        stub.Predict(request, timeout=20, compression=grpc.Compression.Gzip)
+        stub.Predict(request, timeout=120, compression=grpc.Compression.Gzip)
     status: Any = caught.value
     assert status.code() == EXHAUSTED

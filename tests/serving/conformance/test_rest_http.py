@@ -25,7 +25,7 @@ def port(ports: Ports) -> int:
 
 def _raw(port: int, request: bytes) -> tuple[bytes, bytes]:
     """Send bytes and return the head and the body of what comes until the server closes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         connection.sendall(request)
         received = b"".join(iter(lambda: connection.recv(65536), b""))
     head, _, body = received.partition(b"\r\n\r\n")

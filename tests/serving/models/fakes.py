@@ -16,7 +16,7 @@ from penstock.serving.models.state import State, VersionStatus
 Make = Callable[..., ModelManager]
 """Makes a manager with some options changed."""
 ONE_TRY = ManagerOptions(load_retries=0, poll_seconds=0)
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which a test that waits for an event fails; none is expected to take them."""
 
 

@@ -32,7 +32,9 @@ def start() -> Iterator[Start]:
 
         def start_server(base: Path, **options: Any) -> Server:
             manager = ManagerOptions(poll_seconds=0.02, load_retries=0, **options)
-            server = Server(ServerOptions(grpc_port=0, rest_port=0), [ModelEntry("m", str(base))], manager)
+            server = Server(
+                ServerOptions(grpc_port=0, rest_port=0, rest_timeout=PATIENCE), [ModelEntry("m", str(base))], manager
+            )
             stack.callback(server.stop)
             server.start()
             return server
@@ -43,9 +45,9 @@ def start() -> Iterator[Start]:
 def _clients(server: Server, stack: ExitStack) -> list[Client]:
     """Return callers, of both protocols by turns."""
     made = [
-        Client(grpc=f"127.0.0.1:{server.ports.grpc}", retries=0)
+        Client(grpc=f"127.0.0.1:{server.ports.grpc}", retries=0, timeout=PATIENCE)
         if caller % 2
-        else Client(rest=f"http://127.0.0.1:{server.ports.rest}", retries=0)
+        else Client(rest=f"http://127.0.0.1:{server.ports.rest}", retries=0, timeout=PATIENCE)
         for caller in range(CALLERS)
     ]
     return [stack.enter_context(client) for client in made]

@@ -39,7 +39,10 @@ def main() -> None:
     folder = Path(sys.argv[1])
     (folder / "1").mkdir()
     with patch("penstock.serving.models.manager.load_servable", _load):
-        server = Server(ServerOptions(grpc_port=None, rest_port=0), (ModelEntry("m", str(folder)),))
+        server = Server(
+            ServerOptions(grpc_port=None, rest_port=0, drain_seconds=300, rest_timeout=300),
+            (ModelEntry("m", str(folder)),),
+        )
     print(server.start().rest, flush=True)
     server.wait()
     print("drained", flush=True)

@@ -119,9 +119,11 @@ def test_a_request_that_takes_too_long() -> None:
         return half_plus_two(inputs)
 
     client = Client(RestLimits(timeout_seconds=0.5, max_concurrency=1), m=FakeModel(slow, {"x": FLOAT}))
-    status, _, body = client.ask("POST", _PREDICT, _BODY)
-    assert (status, json.loads(body)) == (504, {"error": "Timed out waiting for notification"})
-    started.wait()
+    while not started.is_set():
+        # On a busy machine the time may be up before the model is called; such a request leaves its place later.
+        status, _, body = client.ask("POST", _PREDICT, _BODY)
+        assert status == 429 or (status, json.loads(body)) == (504, {"error": "Timed out waiting for notification"})
+    assert status == 504
     status, _, body = client.ask("POST", _PREDICT, _BODY)
     assert (status, json.loads(body)) == (429, {"error": "More than 1 requests at once; try again later"})
     release.set()

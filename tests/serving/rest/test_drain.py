@@ -57,7 +57,7 @@ def _takes_connections(port: int) -> bool:
 
 
 def test_a_request_in_progress_is_answered_and_no_other_is_taken(server: Process) -> None:
-    kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     kept.request("GET", "/v1/models/m")
     assert kept.getresponse().read().startswith(b"{")
     with ThreadPoolExecutor(1) as pool, closing(kept):
@@ -70,7 +70,7 @@ def test_a_request_in_progress_is_answered_and_no_other_is_taken(server: Process
         assert kept.sock.recv(65536) == b""
         assert (server.process.poll(), waiting.done()) == (None, False)
         server.let_one_answer()
-        answer = waiting.result(60)
+        answer = waiting.result(240)
     assert (answer.status, answer.json(), answer.headers["connection"]) == (200, {"predictions": [2.5]}, "close")
     assert server.says() == "drained"
-    assert server.process.wait(60) == 0
+    assert server.process.wait(240) == 0

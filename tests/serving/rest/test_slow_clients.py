@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 
 from penstock.serving.model_config import ModelEntry
+from penstock.serving.rest.protocol import JsonErrors, with_seconds_to_read
 from penstock.serving.server import Server, ServerOptions
 from tests.serving.rest.fakes import FLOAT, FakeModel
 
-_SECONDS = 2.0
+_SECONDS = 1.0
+_LONGEST = 300.0
+"""Seconds that a busy machine may take to make an answer."""
 _LARGE = 1 << 24
 """Bytes of an answer: more than the buffers of two sockets hold."""
 
@@ -37,19 +40,38 @@ def _load(name: str, version: int, path: Path, **_: Any) -> Large:
     return Large(_answer, {"x": FLOAT}, version)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    (tmp_path / "1").mkdir()
-    options = ServerOptions(grpc_port=None, rest_port=0, rest_timeout=_SECONDS, drain_seconds=1)
+@contextmanager
+def _running(folder: Path, seconds: float) -> Iterator[Server]:
+    (folder / "1").mkdir()
+    options = ServerOptions(grpc_port=None, rest_port=0, rest_timeout=seconds, drain_seconds=1)
     with patch("penstock.serving.models.manager.load_servable", _load):
-        server = Server(options, (ModelEntry("m", str(tmp_path)),))
+        server = Server(options, (ModelEntry("m", str(folder)),))
     server.start()
     yield server
     server.stop()
 
 
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """One that gives all its clients little time."""
+    with _running(tmp_path, _SECONDS) as server:
+        yield server
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[Server]:
+    """One that takes its time for an answer, and gives little to those who read it."""
+
+    def sooner(seconds: float) -> type[JsonErrors]:
+        assert seconds == _LONGEST
+        return with_seconds_to_read(_SECONDS)
+
+    with patch("penstock.serving.rest.protocol.with_seconds_to_read", sooner), _running(tmp_path, _LONGEST) as server:
+        yield server
+
+
 def _connect(server: Server, body: bytes, length: int) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", server.ports.rest or 0), timeout=60)
+    client = socket.create_connection(("127.0.0.1", server.ports.rest or 0), timeout=120)
     head = f"POST /v1/models/m:predict HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n"
     client.sendall(head.encode() + body)
     return client
@@ -60,11 +82,11 @@ def _connections(server: Server) -> int:
     return len(server._rest._server.server_state.connections)
 
 
-def test_an_answer_that_nobody_reads_ends_with_its_connection(server: Server) -> None:
+def test_an_answer_that_nobody_reads_ends_with_its_connection(impatient: Server) -> None:
     body = b'{"instances": [1]}'
-    with _connect(server, body, len(body)) as client:
+    with _connect(impatient, body, len(body)) as client:
         assert client.recv(12) == b"HTTP/1.1 200"
-        while _connections(server):
+        while _connections(impatient):
             time.sleep(0.01)
         received, total = b"x", 0
         with suppress(ConnectionResetError):

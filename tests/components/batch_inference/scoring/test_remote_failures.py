@@ -15,6 +15,7 @@ from penstock.components.batch_inference.scoring.remote import RemoteSpec
 from penstock.errors import EnvironmentProblem
 from penstock.serving.errors import Code, ServingError
 from tests.components.batch_inference.scoring.conftest import Failing
+from tests.ports import free_port
 from tests.serving.fake_server import FakeServer
 
 
@@ -57,9 +58,10 @@ def test_a_server_that_goes_away_and_comes_back_is_waited_for(failing: FakeServe
     import grpc
 
     server = grpc.server(ThreadPoolExecutor(2), handlers=[failing])
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = free_port()
+    server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
-    scorer = RemoteSpec(f"127.0.0.1:{port}", "m", version=3, retries=100).open()
+    scorer = RemoteSpec(f"127.0.0.1:{port}", "m", version=3, retries=2000).open()
     server.stop(None).wait()
     again = grpc.server(ThreadPoolExecutor(2), handlers=[failing])
     tries = []
@@ -81,7 +83,7 @@ def test_a_server_that_goes_away_and_comes_back_is_waited_for(failing: FakeServe
 
 
 def test_requests_in_progress_are_bounded(failing: Failing):
-    together = threading.Barrier(2, timeout=30)
+    together = threading.Barrier(2, timeout=120)
     lock = threading.Lock()
     now, most = 0, 0
     answer = failing._predict

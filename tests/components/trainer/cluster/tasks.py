@@ -88,7 +88,7 @@ def is_alive(pid: int) -> bool:
     return state not in "ZX"  # Dead, whether or not somebody has asked how it ended.
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"

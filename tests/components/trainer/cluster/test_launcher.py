@@ -4,6 +4,7 @@ import json
 import os
 import re
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,11 +71,19 @@ class TestSuccess:
         run_cluster(tasks.make_cluster, tasks.program, report=report)
         assert seen == [(Task("worker", 0), "note", "waiting")]
 
-    def test_a_task_that_closes_its_pipe_goes_on(self, tasks: Tasks) -> None:
+    def test_a_task_that_closes_its_pipe_goes_on(self, tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+        looks: list[float] = []
+        poll = launcher._Crew._poll
+
+        def counted(crew: launcher._Crew) -> None:
+            looks.append(time.monotonic())
+            poll(crew)
+
+        monkeypatch.setattr(launcher._Crew, "_poll", counted)
         tasks.write(worker_0="os.close(int(os.environ['PENSTOCK_REPORT_FD'])); time.sleep(0.5)")
-        before = time.process_time()
         tasks.run()
-        assert time.process_time() - before < 0.3
+        # Each look waits, but for those that find the pipe closed and the task at its end.
+        assert len(looks) <= 2 * (looks[-1] - looks[0]) / launcher._TICK_SECONDS + 5
 
     def test_servers_are_ended_after_the_chief(self, tasks: Tasks) -> None:
         tasks.write(chief_0="", worker_0=FOREVER, worker_1=FOREVER, ps_0=FOREVER)
@@ -203,11 +212,12 @@ class TestFailure:
         assert tasks.alive() == []
 
     def test_no_descriptor_is_left(self, tasks: Tasks) -> None:
-        before = len(list(Path("/proc/self/fd").iterdir()))
+        before = _descriptors()
         tasks.write(worker_0="", worker_1="sys.exit(1)")
         with pytest.raises(EnvironmentProblem):
             tasks.run(max_restarts=1)
-        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        # Some that others left open may be closed meanwhile, when their owner is collected as garbage.
+        assert _descriptors() <= before
 
 
 class TestRestarts:
@@ -269,6 +279,15 @@ class TestRestarts:
         tasks.run(max_restarts=1)
         assert len(tasks.clusters) == 2
         assert tasks.alive() == []
+
+
+def _descriptors() -> set[tuple[str, str]]:
+    """Return number and target of each open file of this process, but for that which lists them."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add((entry.name, str(entry.readlink())))
+    return {one for one in found if one[1] != f"/proc/{os.getpid()}/fd"}
 
 
 def test_the_environment_of_a_task(tasks: Tasks) -> None:

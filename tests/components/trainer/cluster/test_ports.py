@@ -12,11 +12,12 @@ from penstock.components.trainer.cluster.ports import check_own_port, local_clus
 from penstock.components.trainer.cluster.topology import Cluster, Task
 from penstock.components.trainer.strategy_options import MultiWorkerMirroredStrategy, ParameterServerStrategy
 from penstock.errors import EnvironmentProblem
+from tests.ports import IPV6, free_port
 
 MIRRORED = MultiWorkerMirroredStrategy(name="multi_worker_mirrored", workers=3)
 
 
-@pytest.fixture(params=["127.0.0.1", "", "::"])
+@pytest.fixture(params=["127.0.0.1", "", pytest.param("::", marks=IPV6)])
 def listener(request: pytest.FixtureRequest) -> Iterator[int]:
     """A port that this process listens on."""
     family = socket.AF_INET6 if request.param == "::" else socket.AF_INET
@@ -96,9 +97,9 @@ class TestCheckOwnPort:
     def test_connections_of_a_predecessor_do_not_matter(self) -> None:
         with socket.socket() as server:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            server.bind(("127.0.0.1", 0))
+            port = free_port()
+            server.bind(("127.0.0.1", port))
             server.listen()
-            port = server.getsockname()[1]
             with socket.create_connection(("127.0.0.1", port)) as client:
                 accepted, _ = server.accept()
                 accepted.close()  # The side that closes first keeps the port in TIME_WAIT.

@@ -89,6 +89,7 @@ class FakeCluster:
         jobs: Jobs by name.
         pods: The pods of the job.
         calls: Method and path of each request, in order; logs are left out.
+        silent: How many of the next requests get no answer.
     """
 
     script: list[Look] = field(default_factory=list)
@@ -99,7 +100,7 @@ class FakeCluster:
     created: list[dict[str, Any]] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
     looks: int = 0
-    silent: bool = False
+    silent: int = 0
     own_pod: dict[str, Any] | None = None
     port: int = 0
 
@@ -168,6 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             cluster.calls.append(f"{method} {path}")
             cluster.tokens.append(self.headers.get("Authorization"))
         if cluster.silent:
+            cluster.silent = max(0, cluster.silent - 1)
             self.close_connection = True
             self.connection.close()
             return

@@ -20,7 +20,7 @@ from penstock.components.trainer.request import SplitFiles, TrainRequest, TrainR
 from penstock.components.trainer.strategy_options import MultiWorkerMirroredStrategy, ParameterServerStrategy
 from tests.components.trainer.kubernetes.cluster import FakeCluster, Look, Pod, serving
 
-QUICK = Patience(look=0.02, start=5.0, silence=0.5, logs=30.0, beat=0.02)
+QUICK = Patience(look=0.02, start=120.0, silence=0.5, logs=120.0, beat=0.02)
 
 
 @dataclass

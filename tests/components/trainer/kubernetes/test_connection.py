@@ -109,7 +109,7 @@ def test_an_unknown_context(training: Training) -> None:
 
 
 def test_nobody_answers(training: Training, cluster: FakeCluster) -> None:
-    cluster.silent = True
+    cluster.silent = 1
     with pytest.raises(EnvironmentProblem, match="the Kubernetes API cannot be reached to look at the training job"):
         training.run()
 

@@ -70,7 +70,7 @@ class Pods:
             config.strategy,  # type: ignore[arg-type]
             environ={},
             report=lambda task, kind, text: self.reports.append(f"{task}: {kind}: {text}"),
-            patience=Patience(look=0.1, logs=5),
+            patience=Patience(look=0.1, logs=60),
         )
 
 
