@@ -255,9 +255,13 @@ class LocalRunner:
 
     def _interrupt(self, prepared: Prepared) -> None:
         """End what runs, and record it as ended."""
-        ended = []
+        ended, grace = [], _GRACE_SECONDS
         for name, task in self._running.tasks.items():
-            task.stop(_GRACE_SECONDS)
+            try:
+                task.stop(grace)
+            except KeyboardInterrupt:  # Who asks twice does not want to wait, for the other steps neither.
+                grace = 0.0
+                task.stop(grace)
             seconds = time.monotonic() - self._running.started[name]
             ended.append(StepRun(name, prepared.graph.steps[name].type.name, "interrupted", seconds, task.log))
             self._end(ended[-1])
