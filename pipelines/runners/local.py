@@ -76,6 +76,9 @@ class RunResult:
 class Observer(Protocol):
     """Told what happens while a run goes on."""
 
+    def waiting(self, text: str) -> None:
+        """Another run holds the root, as the text says."""
+
     def preparing(self, run_id: str, logs: Path) -> None:
         """The imports and the build begin."""
 
@@ -154,7 +157,8 @@ class LocalRunner:
             EnvironmentProblem: The root is in use or cannot be written, or the metadata's server lets nobody in.
         """
         require_access(self._loaded.location)  # What a server refuses is known before anything is imported.
-        with hold(Path(self._loaded.root), wait=self._wait) as lock, temporary_folder() as temporary:
+        root = Path(self._loaded.root)
+        with hold(root, wait=self._wait, tell=self._observer.waiting) as lock, temporary_folder() as temporary:
             began = time.monotonic()
             self._owner = Owner.here(self._loaded.config.pipeline, self._loaded.root, lock)
             self._make_logs()
