@@ -16,6 +16,7 @@ from penstock.pipelines.checks import (
     inference,
     kubeflow,
     labels,
+    paths,
     pushing,
     training,
 )
@@ -25,6 +26,7 @@ from penstock.pipelines.graph import Graph
 Rule = Callable[[Graph, Document], Iterator[Problem]]
 
 RULES: tuple[Rule, ...] = (
+    paths.paths_name_no_home,
     beam.runner_exists,
     beam.options_are_beams,
     beam.options_have_their_types,
