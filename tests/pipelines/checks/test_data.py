@@ -40,11 +40,18 @@ def test_data_behind_a_url_is_left_alone(project):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "rows.csv has no header: the file is empty"),
+        ("", "rows.csv has no header: its first line is empty"),
+        ("\na,b\n1,2\n", "rows.csv has no header: its first line is empty"),
+        ('"a","b"\n1,2\n', "rows.csv has a header in quotes, which would become a part of the names"),
+        ("\ufeffa,b\n1,2\n", "rows.csv has a byte order mark before its header"),
+        ("a,b\n1,2,3\n", "rows.csv has 3 cells in its first row and 2 cells in its header"),
+        ("a\n1,2\n", "rows.csv has 2 cells in its first row and 1 cell in its header"),
         ("1,2,3\n4,5,6\n", "rows.csv has no header: its first line holds only numbers"),
         ("a,,c\n1,2,3\n", "rows.csv has no header: a cell of its first line is empty"),
         ("a,b,a\n1,2,3\n", "rows.csv has no header: its first line repeats a"),
         ("a,b\n", "rows.csv has a header and no rows"),
+        ("a;b\n1;2\n", "rows.csv has no header: ';' separates its columns"),
+        ("a\tb\n1\t2\n", "rows.csv has no header: a TAB separates its columns"),
     ],
 )
 def test_a_csv_file_without_header_or_rows(project, content, message):
