@@ -62,7 +62,7 @@ class Wiring:
                     path,
                     f"{step.type.name} has no input '{port_name}'",
                     key=True,
-                    expected=f"one of {', '.join(step.type.inputs) or 'none: it takes no inputs'}",
+                    expected=one_of(step.type.inputs) if step.type.inputs else "no inputs: it takes none",
                     hint=did_you_mean(port_name, step.type.inputs),
                 )
                 continue

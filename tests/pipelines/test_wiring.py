@@ -170,6 +170,12 @@ def test_an_unknown_input_names_the_inputs(project):
     assert "did you mean 'schema'?" in text
 
 
+def test_a_step_without_inputs_says_so(project):
+    text = project.problems("  examples: {component: CsvExampleGen, with: {input_base: data}, inputs: {x: a.b}}\n")
+    assert "CsvExampleGen has no input 'x'" in text
+    assert "expected: no inputs: it takes none" in text
+
+
 def test_a_stock_trainer_reads_what_transform_made(project):
     stock = "  trainer: {component: tfx.components.Trainer, with: {run_fn: code.build_model}}\n"
     graph = project.graph(DATA + TRANSFORM + stock)
