@@ -45,6 +45,7 @@ RULES: tuple[Rule, ...] = (
     evaluation.change_thresholds_have_a_baseline,
     evaluation.label_keys_are_in_the_data,
     labels.trainer_label_is_in_the_data,
+    labels.trainer_label_is_a_number,
     labels.raw_examples_go_to_examples,
     pushing.warm_up_has_raw_rows,
     pushing.wired_inputs_are_pushed,

@@ -67,7 +67,7 @@ def _no_names(header: Sequence[str]) -> str | None:
     """Return why the cells of a first line are not names, None where they are."""
     if list(header) == [""]:
         return "its first line is empty"
-    if all(_is_number(name) for name in header):
+    if all(is_number(name) for name in header):
         return "its first line holds only numbers"
     if not all(name.strip() for name in header):
         return "a cell of its first line is empty"
@@ -79,7 +79,8 @@ def _cells(row: Sequence[str]) -> str:
     return "1 cell" if len(row) == 1 else f"{len(row)} cells"
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell is read as a number."""
     try:
         float(cell)
     except ValueError:

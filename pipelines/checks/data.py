@@ -129,7 +129,7 @@ def column_is_there(
     graph: Graph, document: Document, step: Step, path: tuple[str | int, ...], column: str
 ) -> Iterator[Problem]:
     """Yield a problem at ``path`` when the CSV files behind the step's ``examples`` have no such column."""
-    columns = [name for wire in step.inputs.get("examples", ()) for name in _csv_columns(graph.steps[wire.step])]
+    columns = [name for header, _ in _csv_heads(graph, step) for name in header]
     if columns and column not in columns:
         yield document.problem(
             path,
@@ -139,17 +139,26 @@ def column_is_there(
         )
 
 
-def _csv_columns(step: Step) -> list[str]:
-    """Return the header of the step's first file; nothing when csv_has_header_and_rows reports that it has none."""
-    if step.type.name != "CsvExampleGen":
-        return []
-    for file in csv_files(step):
-        try:
-            header = _first_two(file)[0]
-        except (OSError, UnicodeDecodeError, csv.Error):
-            return []
-        return [] if header_fault(header) else header
-    return []
+def first_values(graph: Graph, step: Step, column: str) -> Iterator[str]:
+    """Yield what a column holds in the first row of the CSV files behind the step's ``examples``."""
+    for header, row in _csv_heads(graph, step):
+        if column in header:
+            yield row[header.index(column)]
+
+
+def _csv_heads(graph: Graph, step: Step) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield the header and the first row of the first file behind each of the step's ``examples``.
+
+    Nothing where csv_has_header_and_rows reports what is wrong with them.
+    """
+    for source in (graph.steps[wire.step] for wire in step.inputs.get("examples", ())):
+        for file in csv_files(source)[:1] if source.type.name == "CsvExampleGen" else ():
+            try:
+                header, row = _first_two(file)
+            except (OSError, UnicodeDecodeError, csv.Error):
+                continue
+            if row is not None and not header_fault(header) and not row_fault(header, row):
+                yield header, row
 
 
 def _first_two(file: Path) -> tuple[list[str], list[str] | None]:

@@ -86,6 +86,35 @@ def test_any_pattern_is_looked_for(project, pattern):
     assert f"received: pattern {pattern} in {project.folder}/data" in text
 
 
+LABELLED = CSV + (
+    "  statistics: {component: StatisticsGen}\n  schema: {component: SchemaGen}\n"
+    "  t: {component: Trainer, with: {model_fn: code.build_model, label: kind}}\n"
+)
+
+
+def test_a_label_that_is_text(project):
+    project.write("code.py", "def build_model(context): ...\n")
+    project.write("data/rows.csv", "x,kind\n1,red\n")
+    text = project.problems(LABELLED)
+    assert "label 'kind' is text, and a loss needs a number" in text
+    assert "received: 'red' in the first row" in text
+    assert "1 problem in" in text
+
+
+@pytest.mark.parametrize("value", ["0", "1.5", "", "-3e2"])
+def test_a_label_that_is_a_number_or_missing(project, value):
+    project.write("code.py", "def build_model(context): ...\n")
+    project.write("data/rows.csv", f"x,kind\n1,{value}\n")
+    assert project.graph(LABELLED)
+
+
+def test_a_label_that_is_text_may_be_transformed(project):
+    project.write("code.py", "def build_model(context): ...\ndef preprocess(inputs): ...\n")
+    project.write("data/rows.csv", "x,kind\n1,red\n")
+    transform = "  transform: {component: Transform, with: {preprocessing_fn: code.preprocess}}\n  t:"
+    assert project.graph(LABELLED.replace("  t:", transform))
+
+
 def test_a_header_that_is_none_is_not_compared_with_labels(project):
     project.write("data/rows.csv", "1,2,3\n4,5,6\n")
     project.write("code.py", "def build_model(context): ...\n")
