@@ -88,7 +88,8 @@ def _label(row: bytes, label: str) -> str:
     feature = tf.train.Example.FromString(row).features.feature[label]
     kind = feature.WhichOneof("kind")
     values = list(getattr(feature, kind).value) if kind else []
-    return ", ".join(map(_text, values))
+    # Six digits: a float of 32 bits has no more, and shows others when it is taken for one of 64.
+    return ", ".join(f"{value:.6g}" if isinstance(value, float) else _text(value) for value in values)
 
 
 def _sample(label: str, value: Any) -> Sample:

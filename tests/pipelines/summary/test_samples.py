@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from penstock.pipelines.summary.samples import Sample, _sample
+from penstock.pipelines.summary.samples import Sample, _label, _sample
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,16 @@ from penstock.pipelines.summary.samples import Sample, _sample
 def test_what_a_row_says(label, value, expected):
     given = value if isinstance(value, np.ndarray) else np.array(value, np.float32)
     assert _sample(label, given) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [("float_list", [0.2, 1234567.0], "0.2, 1.23457e+06"), ("int64_list", [7], "7"), ("bytes_list", [b"red"], "red")],
+)
+def test_a_label_as_a_person_wrote_it(kind, values, expected):
+    from tensorflow.core.example import example_pb2
+
+    example = example_pb2.Example()
+    getattr(example.features.feature["label"], kind).value.extend(values)
+    assert _label(example.SerializeToString(), "label") == expected
+    assert _label(example.SerializeToString(), "other") == ""
