@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import typer
@@ -23,6 +24,7 @@ GRAPH = Graph(
     (),
     {name: Step(name, ComponentType(name="Trainer", import_path="x.Trainer")) for name in ("one", "two", "last")},
 )
+NOTHING: Any = SimpleNamespace()
 
 
 def interrupt(*_, **__):
@@ -50,7 +52,7 @@ def test_while_steps_are_ended_after_the_first_one(monkeypatch, capsys):
 
     monkeypatch.setattr(local, "LocalRunner", Runner)
     with pytest.raises(typer.Exit) as ended:
-        run._execute(SimpleNamespace(), Selection(), wait=False, jobs=2, quiet=False)
+        run._execute(NOTHING, Selection(), wait=False, jobs=2, quiet=False)
     assert ended.value.exit_code == 130
     assert (
         capsys.readouterr().err == "Interrupted. The next run closes what was begun, and takes up what has finished.\n"
@@ -70,7 +72,7 @@ def test_while_the_summary_is_made(monkeypatch):
             return result
 
     monkeypatch.setattr(local, "LocalRunner", Runner)
-    ended, summary = run._execute(SimpleNamespace(), Selection(), wait=False, jobs=2, quiet=False)
+    ended, summary = run._execute(NOTHING, Selection(), wait=False, jobs=2, quiet=False)
     assert (ended.interrupted, ended.run_id, summary) == (True, "r", None)
 
 
@@ -85,9 +87,9 @@ def test_who_asks_twice_waits_for_no_step_any_more(monkeypatch):
             if len(graces) == 1:
                 raise KeyboardInterrupt
 
-    told = []
-    loaded = SimpleNamespace(root="/runs", config=None, document=None)
-    runner = local.LocalRunner(loaded, Selection(), SimpleNamespace(finished=told.append))  # type: ignore[arg-type]
+    told: list[local.StepRun] = []
+    loaded: Any = SimpleNamespace(root="/runs", config=None, document=None)
+    runner = local.LocalRunner(loaded, Selection(), SimpleNamespace(finished=told.append))
     monkeypatch.setattr(runner, "_record_failures", lambda *_: None)
     for name in ("one", "two"):
         runner._running.tasks[name] = Task()  # type: ignore[assignment]

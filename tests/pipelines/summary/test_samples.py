@@ -3,31 +3,32 @@
 import numpy as np
 import pytest
 
-from penstock.pipelines.summary.samples import Sample, _label, _sample
+from penstock.pipelines.summary.samples import _label, _sample
 
 
 @pytest.mark.parametrize(
     ("label", "value", "expected"),
     [
-        ("2", [0.1, 0.1, 0.8], Sample("2", "2", pytest.approx(0.8), right=True)),
-        ("0", [0.1, 0.1, 0.8], Sample("0", "2", pytest.approx(0.8), right=False)),
-        ("virginica", [0.1, 0.1, 0.8], Sample("virginica", "2", pytest.approx(0.8), right=None)),
-        ("2", [-3.0, 4.0, 12.5], Sample("2", "2", None, right=True)),  # Logits.
-        ("2", np.array([0.1, 0.1, 0.8], np.float16), Sample("2", "2", pytest.approx(0.8, abs=1e-3), right=True)),
-        ("1", [0.9876], Sample("1", "0.9876", None, right=None)),
-        ("3.25", [3.1], Sample("3.25", "3.1", None, right=None)),
-        ("0.5, 1.5", [0.4, 1.6], Sample("0.5, 1.5", "0.4, 1.6", None, right=None)),
-        ("", np.zeros((2, 3)), Sample("", "0, 0, 0, 0, …", None, right=None)),
-        ("4", np.array(4, np.int64), Sample("4", "4", None, right=True)),
-        ("cat", np.array(4, np.int64), Sample("cat", "4", None, right=None)),
-        ("cat", np.array([b"dog"], object), Sample("cat", "dog", None, right=None)),
-        ("1", [np.nan, np.nan], Sample("1", "0", None, right=False)),
+        ("2", [0.1, 0.1, 0.8], ("2", pytest.approx(0.8), True)),
+        ("0", [0.1, 0.1, 0.8], ("2", pytest.approx(0.8), False)),
+        ("virginica", [0.1, 0.1, 0.8], ("2", pytest.approx(0.8), None)),
+        ("2", [-3.0, 4.0, 12.5], ("2", None, True)),  # Logits.
+        ("2", np.array([0.1, 0.1, 0.8], np.float16), ("2", pytest.approx(0.8, abs=1e-3), True)),
+        ("1", [0.9876], ("0.9876", None, None)),
+        ("3.25", [3.1], ("3.1", None, None)),
+        ("0.5, 1.5", [0.4, 1.6], ("0.4, 1.6", None, None)),
+        ("", np.zeros((2, 3)), ("0, 0, 0, 0, …", None, None)),
+        ("4", np.array(4, np.int64), ("4", None, True)),
+        ("cat", np.array(4, np.int64), ("4", None, None)),
+        ("cat", np.array([b"dog"], object), ("dog", None, None)),
+        ("1", [np.nan, np.nan], ("0", None, False)),
     ],
     ids=lambda value: str(value)[:20],
 )
 def test_what_a_row_says(label, value, expected):
     given = value if isinstance(value, np.ndarray) else np.array(value, np.float32)
-    assert _sample(label, given) == expected
+    found = _sample(label, given)
+    assert (found.label, found.predicted, found.probability, found.right) == (label, *expected)
 
 
 @pytest.mark.parametrize(
