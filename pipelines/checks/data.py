@@ -55,7 +55,11 @@ def csv_has_header_and_rows(graph: Graph, document: Document) -> Iterator[Proble
         for file in csv_files(step):
             try:
                 header, row = _first_two(file)
-            except (OSError, UnicodeDecodeError, csv.Error) as error:
+            except OSError as error:
+                reason = error.strerror or str(error)
+                yield document.problem(path, f"{file} cannot be read: {reason}", hint="check its owner and permissions")
+                continue
+            except (UnicodeDecodeError, csv.Error) as error:
                 yield document.problem(
                     path,
                     f"{file} cannot be read as CSV: {error}",

@@ -24,6 +24,8 @@ from penstock.metadata.owners import Owner
 from penstock.processes import started
 
 LOCK = ".penstock.lock"
+IN_USE = "another run uses this root"
+"""What the error begins with that says so."""
 _WORKERS = ".penstock.workers"
 _IDENTITY = re.compile(r"[0-9a-f]{32}\n")
 _LINGER_SECONDS = 10.0
@@ -56,7 +58,7 @@ def hold(root: Path, *, wait: bool, tell: Callable[[str], object] | None = None)
             _take(file, path, wait=wait, tell=tell or (lambda _: None))
         except portalocker.LockException as error:
             raise EnvironmentProblem(
-                f"another run uses this root{_holder(path)}",
+                f"{IN_USE}{_holder(path)}",
                 where=str(root),
                 hint="wait for it with --wait, or use another root",
             ) from error

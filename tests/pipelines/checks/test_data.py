@@ -2,6 +2,8 @@
 
 import pytest
 
+from penstock.pipelines.checks import data
+
 CSV = "  examples: {component: CsvExampleGen, with: {input_base: data}}\n"
 SPLITS = (
     "  examples: {component: ImportExampleGen, with: {input_base: data, input_config: "
@@ -71,6 +73,18 @@ def test_a_csv_file_that_is_no_text(project):
     (project.folder / "data").mkdir()
     (project.folder / "data/rows.csv").write_bytes(b"\xff\xfe\x00a")
     assert "rows.csv cannot be read as CSV" in project.problems(CSV)
+
+
+def test_a_csv_file_that_may_not_be_read(project, monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    project.write("data/rows.csv", "a,b\n1,2\n")
+    monkeypatch.setattr(data, "_first_two", refuse)
+    text = project.problems(CSV)
+    assert f"{project.folder}/data/rows.csv cannot be read: Permission denied" in text
+    assert "next: check its owner and permissions" in text
+    assert "1 problem in" in text
 
 
 @pytest.mark.parametrize("name", ["x" * 300, '"a\\0b"'])
