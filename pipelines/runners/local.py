@@ -165,10 +165,9 @@ class LocalRunner:
             self._observer.preparing(self.run_id, self.logs)
             self.workers = Workers(self._loaded.document.project, self.logs / _IMPORTS)
             self.workers.environment["TMPDIR"] = temporary
-            log = self.logs / "prepare.log"
             arguments = (self._loaded, self._selection, self.run_id, self.logs / "pipeline.pbtxt", self._owner)
             try:
-                prepared: Prepared = self.workers.run(jobs.prepare, *arguments, log=log)
+                prepared: Prepared = self.workers.run(jobs.prepare, *arguments, log=self.logs / "prepare.log")
             except PenstockError as error:
                 raise self._with_cause(error) from error
             start_up = time.monotonic() - began
@@ -197,10 +196,9 @@ class LocalRunner:
 
     def _run_steps(self, prepared: Prepared) -> bool:
         """Run until every step has an end; return whether Ctrl-C made it."""
-        for name, step in prepared.graph.steps.items():
-            if name in prepared.ended:
-                ended = prepared.ended[name]
-                self._end(StepRun(name, step.type.name, ended.state, ended.seconds))
+        for name in (name for name in prepared.graph.steps if name in prepared.ended):
+            ended = prepared.ended[name]
+            self._end(StepRun(name, prepared.graph.steps[name].type.name, ended.state, ended.seconds))
         try:
             while len(self._finished) < len(prepared.graph.steps):
                 self._start_ready(prepared)
@@ -260,6 +258,8 @@ class LocalRunner:
     def _interrupt(self, prepared: Prepared) -> None:
         """End what runs, and record it as ended."""
         ended, grace = [], _GRACE_SECONDS
+        for name in self._running.tasks:
+            self._observer.step_status(name, "is asked to end; Ctrl-C again ends it at once")
         for name, task in self._running.tasks.items():
             try:
                 task.stop(grace)

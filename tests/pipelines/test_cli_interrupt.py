@@ -88,14 +88,18 @@ def test_who_asks_twice_waits_for_no_step_any_more(monkeypatch):
                 raise KeyboardInterrupt
 
     told: list[local.StepRun] = []
+    asked: list[tuple[str, str]] = []
     loaded: Any = SimpleNamespace(root="/runs", config=None, document=None)
-    runner = local.LocalRunner(loaded, Selection(), SimpleNamespace(finished=told.append))
+    runner = local.LocalRunner(
+        loaded, Selection(), SimpleNamespace(finished=told.append, step_status=lambda *said: asked.append(said))
+    )
     monkeypatch.setattr(runner, "_record_failures", lambda *_: None)
     for name in ("one", "two"):
         runner._running.tasks[name] = Task()  # type: ignore[assignment]
         runner._running.started[name] = time.monotonic()
     runner._interrupt(Prepared(GRAPH, b""))
     assert graces == [local._GRACE_SECONDS, 0.0, 0.0]
+    assert asked == [(name, "is asked to end; Ctrl-C again ends it at once") for name in ("one", "two")]
     assert [(step.name, step.state) for step in told] == [
         ("one", "interrupted"),
         ("two", "interrupted"),
