@@ -181,7 +181,8 @@ def _missing_key(document: Document, finding: _Finding, model: type[BaseModel]) 
 def _own_words(document: Document, finding: _Finding, _: type[BaseModel]) -> Problem:
     message = str(finding.error["ctx"]["error"]).rstrip(".") or "the value is not valid"
     value = document.value(finding.path)
-    received = None if value is None or isinstance(value, dict | list) else document.shown(finding.path)
+    is_told = value is None or isinstance(value, dict | list) or repr(value) in message
+    received = None if is_told else document.shown(finding.path)
     prefix = f"{dotted(finding.path)}: " if finding.path else ""
     return document.problem(finding.path, prefix + message, key=finding.is_key, received=received)
 
