@@ -8,8 +8,6 @@ from tfx.types.artifact import Artifact, Property, PropertyType
 
 MODEL_FILE = "model.tflite"
 """The flatbuffer in a :class:`TFLiteModel`'s folder, with all its signatures."""
-REPORT_FILE = "report.json"
-"""What was measured of it, beside it."""
 
 _TEXT, _COUNT, _NUMBER = (Property(kind) for kind in (PropertyType.STRING, PropertyType.INT, PropertyType.FLOAT))
 

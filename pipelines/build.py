@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, UserCodeError
+from penstock.paths import shown_path
 from penstock.pipelines.catalog import ComponentType, ValueType
 from penstock.pipelines.engines.names import AUTO, JOB_ENDPOINT, SETUP_FILE, engine_of, needs_job_server
 from penstock.pipelines.graph import Graph, Step
@@ -14,6 +15,7 @@ from penstock.pipelines.introspect import describe
 from penstock.pipelines.resolver import ResolverConfig
 from penstock.pipelines.static_import import digest
 from penstock.pipelines.values import to_message_data
+from penstock.user_code import import_function
 
 # The execution property that holds the digest of the user code behind a step. It makes an edited function run again:
 # TFX's own cache key holds a function's import path, not its content.
@@ -26,7 +28,17 @@ def import_and_describe(import_path: str) -> ComponentType:
     Raises:
         ConfigError: It cannot be imported, or is no component.
     """
-    return describe(_import(import_path), name=import_path, import_path=import_path)
+    try:
+        component = import_function(import_path)
+    except UserCodeError as error:
+        last = error.frames[-1] if error.frames else None
+        raise ConfigError(
+            error.what,
+            received=f"{shown_path(last.file)}:{last.line} in {last.function}" if last else error.received,
+            expected=error.expected,
+            hint=error.hint,
+        ) from error
+    return describe(component, name=import_path, import_path=import_path)
 
 
 def build(graph: Graph) -> Any:

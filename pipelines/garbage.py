@@ -18,7 +18,7 @@ from penstock.metadata.records import Artifact
 from penstock.metadata.scan import Scan
 from penstock.metadata.server import Location
 from penstock.pipelines.report.versions import label_targets
-from penstock.pipelines.runners.lock import hold, identity
+from penstock.pipelines.runners.lock import IN_USE, hold, identity
 
 if TYPE_CHECKING:
     from penstock.pipelines.config import Loaded
@@ -121,9 +121,8 @@ def _alone(root: Path) -> Iterator[None]:
         try:
             stack.enter_context(hold(root, wait=False))
         except EnvironmentProblem as error:
-            raise EnvironmentProblem(
-                error.what, where=error.where, hint="nothing was removed; run gc again when nothing uses the root"
-            ) from error
+            then = "run gc again when nothing uses the root" if error.what.startswith(IN_USE) else error.hint
+            raise EnvironmentProblem(error.what, where=error.where, hint=f"nothing was removed; {then}") from error
         yield
 
 

@@ -41,6 +41,10 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
     def __exit__(self, *_: object) -> None:
         """Nothing is held open."""
 
+    def waiting(self, text: str) -> None:
+        """Say whom the run waits for."""
+        self._console.print(text, highlight=False, soft_wrap=True)
+
     def preparing(self, run_id: str, logs: Path) -> None:
         """Name the run and its logs."""
         self._console.print(f"run {run_id}, logs in {shown_path(logs)}", highlight=False, soft_wrap=True)
@@ -97,6 +101,10 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def waiting(self, text: str) -> None:
+        """Say whom the run waits for."""
+        self._plain.waiting(text)
 
     def preparing(self, run_id: str, logs: Path) -> None:
         """Show that the imports go on."""

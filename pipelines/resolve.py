@@ -93,7 +93,7 @@ class _Resolver:
         self._problems += wiring.problems
         for rule in rules_for(graph):
             self._problems += rule(graph, self._document)
-        before = [problem.path for problem in self._reading.problems]
+        before = [*(problem.path for problem in self._reading.problems), *self._document.damaged]
         found = [problem for problem in self._problems if not follows_from(problem.path, before)]
         if self._reading.problems or found:
             raise ConfigProblems([*self._reading.problems, *found], self._document.file)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from penstock.closest import did_you_mean
 from penstock.errors import ConfigError
 
+_CHANGES_THE_SEARCH = re.compile(rb"sys\.(path|meta_path|modules)|__path__|addsitedir")
 Kind = Literal["function", "component function", "class", "value", "unknown"]
 
 
@@ -224,6 +226,44 @@ def project_modules(import_paths: Sequence[str], project: Path) -> dict[str, Pat
         pending += [".".join(module.split(".")[:depth]) for depth in range(1, module.count(".") + 1)]
         pending += _imports(module, file)
     return found
+
+
+class Missing(NamedTuple):
+    """An import of a module that is not there: the file and the line, and what it names."""
+
+    file: Path
+    line: int
+    name: str
+
+
+def missing_imports(import_paths: Sequence[str], project: Path) -> Iterator[Missing]:
+    """Yield what the modules behind ``import_paths`` import at once, whatever happens, and what is nowhere.
+
+    Modules that change where Python looks are left out.
+
+    Args:
+        import_paths: ``package.module.name`` each.
+        project: The folder that user modules are relative to.
+
+    Raises:
+        ConfigError: A module is not valid Python.
+    """
+    search = [str(project), *sys.path]
+    for file in project_modules(import_paths, project).values():
+        if _CHANGES_THE_SEARCH.search(file.read_bytes()):
+            continue
+        for line, name in _imported_at_once(_parse(file)):
+            if name not in sys.stdlib_module_names and _find_spec(name, search) is None:
+                yield Missing(file, line, name)
+
+
+def _imported_at_once(module: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield line and package of the absolute imports that stand in no block."""
+    for node in module.body:
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name.partition(".")[0]) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.lineno, node.module.partition(".")[0]
 
 
 def _project_file(module: str, project: Path) -> Path | None:

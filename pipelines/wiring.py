@@ -15,6 +15,7 @@ from graphlib import CycleError, TopologicalSorter
 from penstock.closest import did_you_mean
 from penstock.pipelines.catalog import Port
 from penstock.pipelines.config import Document, PipelineConfig, Problem
+from penstock.pipelines.config.words import one_of
 from penstock.pipelines.graph import Step, Wire
 from penstock.pipelines.registry import built_in
 from penstock.pipelines.wired import Wired
@@ -61,7 +62,7 @@ class Wiring:
                     path,
                     f"{step.type.name} has no input '{port_name}'",
                     key=True,
-                    expected=f"one of {', '.join(step.type.inputs) or 'none: it takes no inputs'}",
+                    expected=one_of(step.type.inputs) if step.type.inputs else "no inputs: it takes none",
                     hint=did_you_mean(port_name, step.type.inputs),
                 )
                 continue
@@ -87,7 +88,7 @@ class Wiring:
                 path,
                 f"step '{step_name}' is disabled" if disabled else f"no step '{step_name}'",
                 received=text,
-                expected="step.output",
+                expected=self._fitting(path, port, "step.output"),
                 hint=f"enable it or wire {path[-1]} to another step" if disabled else did_you_mean(step_name, known),
             )
             return None
@@ -104,14 +105,21 @@ class Wiring:
             return None
         given = source.outputs[output].type
         if port is not None and given != port.type:
-            fitting = [f"{s.name}.{key}" for s in self._steps.values() for key in _of_type(s, port.type)]
             self._report(
                 path,
                 f"'{path[-1]}' takes {port.type}, but {text} is {given}",
-                expected=f"one of {', '.join(fitting)}" if fitting else f"an output of type {port.type}",
+                expected=self._fitting(path, port, f"an output of type {port.type}"),
             )
             return None
         return Wire(step_name, output)
+
+    def _fitting(self, path: tuple[str, ...], port: Port | None, otherwise: str) -> str:
+        """Return the outputs that the input at a path takes, in words; ``otherwise`` where none is known."""
+        if port is None:
+            return otherwise
+        others = [step for step in self._steps.values() if step.name != path[1]]
+        found = [f"{step.name}.{key}" for step in others for key in _of_type(step, port.type)]
+        return f"one of {', '.join(found)}" if found else otherwise
 
     def _find(self, step: Step, port_name: str, port: Port) -> tuple[Wire, ...]:
         """Return the automatic wire of an input, or nothing."""
@@ -173,6 +181,7 @@ class Wiring:
                 self._report(
                     ("steps", name, "after", index),
                     f"no step '{other}'" if other not in self._config.steps else f"step '{other}' is disabled",
+                    expected=one_of([step for step in self._steps if step != name]),
                     hint=did_you_mean(other, self._steps),
                 )
 

@@ -110,12 +110,6 @@ def entries_of(server: RunningServer) -> list[ModelEntry]:
     return [*listed, *(ModelEntry(name, base) for name, base in server.plain.items() if name not in names)]
 
 
-def entries_beside(config: Path) -> list[ModelEntry]:
-    """Return what a server that runs with ``config`` serves in all, as :func:`entries_of`."""
-    server = running_server(config)
-    return entries_of(server) if server is not None else list(ModelsFile(config).read())
-
-
 def read_record(config: Path) -> RunningServer | None:
     """Return what is recorded beside a config, or None."""
     try:

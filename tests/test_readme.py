@@ -7,9 +7,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from penstock.pipelines.cli.app import app
-from penstock.pipelines.config import PipelineConfig, StepConfig, load
+from penstock.pipelines.config import ConfigProblems, PipelineConfig, StepConfig, load
 from penstock.pipelines.registry import short_names
-from penstock.pipelines.resolve import resolve
+from penstock.pipelines.resolve import check, resolve
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -23,6 +23,20 @@ def test_the_config_page_is_valid(project):
     project.write("p.yaml", CONFIG)
     graph = resolve(load(project.folder / "p.yaml"))
     assert list(graph.steps) == ["examples", "statistics", "schema", "trainer"]
+
+
+def test_the_errors_are_those_of_digits_with_these_mistakes(project):
+    (told,) = re.findall(r"```\n(configs/digits.yaml:27:7: .*?)\n```", README, flags=re.DOTALL)
+    text = (REPOSITORY / "configs/digits.yaml").read_text(encoding="utf-8")
+    text = text.replace("epochs: ${", "epoch: ${").replace("SparseCategoricalAccuracy", "SparseCategoricalAcuracy")
+    project.write("configs/digits.yaml", text)
+    project.write("pyproject.toml", "")
+    for name in ("train-0", "eval-0"):
+        project.write(f"data/digits/{name}", "")
+    (project.folder / "examples").symlink_to(REPOSITORY / "examples")
+    with pytest.raises(ConfigProblems) as raised:
+        check(project.folder / "configs/digits.yaml", (), {})
+    assert str(raised.value) == told
 
 
 @pytest.mark.parametrize("key", [info.alias or name for name, info in PipelineConfig.model_fields.items()])
@@ -51,6 +65,22 @@ def test_every_parameter_of_the_pusher_is_named():
 
     for name in PusherConfig.model_fields:
         assert re.search(rf"`{name}[`.]", PAGES["serving.md"]), name
+
+
+def test_every_parameter_of_batch_inference_is_there_and_valid():
+    from penstock.components.batch_inference.config import Batch, BatchInferenceConfig, Input, Output, RemoteServer
+
+    (text,) = re.findall(
+        r"<!-- the parameters of BatchInference.*?-->\n```yaml\n(.*?)```", PAGES["batch-inference.md"], flags=re.DOTALL
+    )
+    given = YAML(typ="safe").load(text)
+    assert given.keys() == BatchInferenceConfig.model_fields.keys()
+    (remote,) = re.findall(r"# or (\{remote: .*\})", text)
+    for mode in (given["mode"], YAML(typ="safe").load(remote)):
+        assert BatchInferenceConfig.model_validate({**given, "mode": mode})
+    fields = {name for model in (Input, Output, Batch, RemoteServer) for name in model.model_fields}
+    # In the place of `splits`, and of `label`.
+    assert {name for name in fields if not re.search(rf"\b{name}: ", text)} == {"files", "version"}
 
 
 def test_the_trainers_parameters_are_all_there_and_valid():

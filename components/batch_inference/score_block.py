@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -99,15 +99,6 @@ class BlockScorer:
             stop = min(rows, start + (self.sizer.size if self.sizer else rows))
             yield start, stop
             start = stop
-
-
-def block_of_dicts(rows: Sequence[Mapping[str, object]]) -> Block:
-    """Return rows that are plain dictionaries, as a stream has them, as a block.
-
-    Raises:
-        pa.ArrowException: They do not fit into columns together.
-    """
-    return Block(np.arange(len(rows)), pa.RecordBatch.from_pylist([dict(row) for row in rows]))
 
 
 def _kept(arrays: Mapping[str, Array], chosen: Array) -> dict[str, Array]:

@@ -232,6 +232,12 @@ def _require_same_start(steps: list[list[float]], folder: Path) -> None:
 
 def _check_label(label: str, preprocessing: Preprocessing) -> None:
     features = preprocessing.model_spec
+    if not features:
+        raise ArtifactError(
+            "the schema has no feature: the split that its statistics were made of has no row",
+            expected="rows in every split",
+            hint="add rows, of which few may fall into one split, or see the ExampleGen's output_config",
+        )
     if label not in features:
         raise ArtifactError(
             f"the examples have no label {label!r}",

@@ -79,7 +79,18 @@ def _not_trainable(error: Exception, model: Any, config: TrainerConfig) -> UserC
         expected="inputs, label, output, loss and metrics whose shapes and types fit each other",
         hint=f"dataset_fn {config.dataset_fn!r} must give single (inputs, label) rows, not batches of them"
         if config.dataset_fn
-        else None,
+        else _text_hint(model, told),
+    )
+
+
+def _text_hint(model: Any, told: str) -> str | None:
+    """Return what to do where a layer takes no text and the model has inputs of text."""
+    inputs = [tensor for tensor in getattr(model, "inputs", None) or () if tf.as_dtype(tensor.dtype) == tf.string]
+    if "string" not in told or not inputs:
+        return None
+    names = ", ".join(repr(tensor.name) for tensor in inputs)
+    return (
+        f"{names} {'is' if len(inputs) == 1 else 'are'} text: number it in a Transform step, or by a StringLookup layer"
     )
 
 

@@ -13,9 +13,11 @@ from penstock.pipelines.checks import (
     converting,
     data,
     evaluation,
+    functions,
     inference,
     kubeflow,
     labels,
+    paths,
     pushing,
     training,
 )
@@ -25,6 +27,7 @@ from penstock.pipelines.graph import Graph
 Rule = Callable[[Graph, Document], Iterator[Problem]]
 
 RULES: tuple[Rule, ...] = (
+    paths.paths_name_no_home,
     beam.runner_exists,
     beam.options_are_beams,
     beam.options_have_their_types,
@@ -42,7 +45,9 @@ RULES: tuple[Rule, ...] = (
     evaluation.thresholds_have_metrics,
     evaluation.change_thresholds_have_a_baseline,
     evaluation.label_keys_are_in_the_data,
+    functions.imports_are_there,
     labels.trainer_label_is_in_the_data,
+    labels.trainer_label_is_a_number,
     labels.raw_examples_go_to_examples,
     pushing.warm_up_has_raw_rows,
     pushing.wired_inputs_are_pushed,
@@ -54,7 +59,12 @@ RULES: tuple[Rule, ...] = (
     training.steps_see_their_jobs_folder,
 )
 _OF_THIS_MACHINE: frozenset[Rule] = frozenset(
-    {data.input_folder_holds_files, data.csv_has_header_and_rows, training.warm_start_has_a_model}
+    {
+        data.input_folder_holds_files,
+        data.csv_has_header_and_rows,
+        functions.imports_are_there,
+        training.warm_start_has_a_model,
+    }
 )
 
 

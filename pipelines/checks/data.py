@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from penstock.closest import did_you_mean
+from penstock.pipelines.checks.csv_faults import header_fault, row_fault
 from penstock.pipelines.config import Document, Problem
+from penstock.pipelines.config.words import one_of
 from penstock.pipelines.graph import Graph, Step
 
 _GENERATORS = ("CsvExampleGen", "ImportExampleGen")
+_LONGEST_HEADER = 1_000_000
+"""Characters; what is longer is no header."""
 
 
 def input_folder_holds_files(graph: Graph, document: Document) -> Iterator[Problem]:
@@ -51,7 +55,11 @@ def csv_has_header_and_rows(graph: Graph, document: Document) -> Iterator[Proble
         for file in csv_files(step):
             try:
                 header, row = _first_two(file)
-            except (OSError, UnicodeDecodeError, csv.Error) as error:
+            except OSError as error:
+                reason = error.strerror or str(error)
+                yield document.problem(path, f"{file} cannot be read: {reason}", hint="check its owner and permissions")
+                continue
+            except (UnicodeDecodeError, csv.Error) as error:
                 yield document.problem(
                     path,
                     f"{file} cannot be read as CSV: {error}",
@@ -59,30 +67,18 @@ def csv_has_header_and_rows(graph: Graph, document: Document) -> Iterator[Proble
                     hint="save it so, or keep other files out of the folder or the split's pattern",
                 )
                 continue
-            fault = _header_fault(header)
+            fault = header_fault(header) or row_fault(header, row)
             if fault:
-                yield document.problem(
-                    path,
-                    f"{file} has no header: {fault}",
-                    expected="a first line with one distinct name a column",
-                    hint="write the column names into its first line",
-                )
-            elif row is None:
-                yield document.problem(
-                    path,
-                    f"{file} has a header and no rows",
-                    expected="at least one row",
-                    hint="add rows, or take the file away",
-                )
+                yield document.problem(path, f"{file} has {fault.what}", expected=fault.expected, hint=fault.hint)
             elif first is not None and header != first[1]:
                 yield document.problem(
                     path,
                     f"{file} and {first[0]} have different headers",
-                    received=", ".join(header or []),
+                    received=", ".join(header),
                     expected=", ".join(first[1]),
                     hint="keep files of other columns out of the folder or the split's pattern",
                 )
-            first = first or (file, header or [])
+            first = first or (file, header)
 
 
 def local_folder(step: Step) -> Path | None:
@@ -137,52 +133,43 @@ def column_is_there(
     graph: Graph, document: Document, step: Step, path: tuple[str | int, ...], column: str
 ) -> Iterator[Problem]:
     """Yield a problem at ``path`` when the CSV files behind the step's ``examples`` have no such column."""
-    columns = [name for wire in step.inputs.get("examples", ()) for name in _csv_columns(graph.steps[wire.step])]
+    columns = [name for header, _ in _csv_heads(graph, step) for name in header]
     if columns and column not in columns:
         yield document.problem(
             path,
             f"no column '{column}' in the data",
-            expected=f"one of {', '.join(columns)}",
+            expected=one_of(columns),
             hint=did_you_mean(column, columns),
         )
 
 
-def _csv_columns(step: Step) -> list[str]:
-    """Return the header of the step's first file; nothing when csv_has_header_and_rows reports that it has none."""
-    if step.type.name != "CsvExampleGen":
-        return []
-    for file in csv_files(step):
-        try:
-            header = _first_two(file)[0]
-        except (OSError, UnicodeDecodeError, csv.Error):
-            return []
-        return [] if header is None or _header_fault(header) else header
-    return []
+def first_values(graph: Graph, step: Step, column: str) -> Iterator[str]:
+    """Yield what a column holds in the first row of the CSV files behind the step's ``examples``."""
+    for header, row in _csv_heads(graph, step):
+        if column in header:
+            yield row[header.index(column)]
 
 
-def _first_two(file: Path) -> tuple[list[str] | None, list[str] | None]:
+def _csv_heads(graph: Graph, step: Step) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield the header and the first row of the first file behind each of the step's ``examples``.
+
+    Nothing where csv_has_header_and_rows reports what is wrong with them.
+    """
+    for source in (graph.steps[wire.step] for wire in step.inputs.get("examples", ())):
+        for file in csv_files(source)[:1] if source.type.name == "CsvExampleGen" else ():
+            try:
+                header, row = _first_two(file)
+            except (OSError, UnicodeDecodeError, csv.Error):
+                continue
+            if row is not None and not header_fault(header) and not row_fault(header, row):
+                yield header, row
+
+
+def _first_two(file: Path) -> tuple[list[str], list[str] | None]:
+    """Return the column names, which TFX takes from the first line as it stands, and the first row, if there is one."""
     with file.open(encoding="utf-8", newline="") as stream:
-        rows = (row for row in csv.reader(stream) if row)
-        return next(rows, None), next(rows, None)
-
-
-def _header_fault(header: list[str] | None) -> str | None:
-    if header is None:
-        return "the file is empty"
-    if all(_is_number(cell) for cell in header):
-        return "its first line holds only numbers"
-    if any(not cell.strip() for cell in header):
-        return "a cell of its first line is empty"
-    repeated = sorted({cell for cell in header if header.count(cell) > 1})
-    return f"its first line repeats {', '.join(repeated)}" if repeated else None
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+        header = stream.readline(_LONGEST_HEADER).strip().split(",")
+        return header, next((row for row in csv.reader(stream) if row), None)
 
 
 def _listing(folder: Path) -> str:

@@ -9,6 +9,7 @@ from functools import wraps
 from pathlib import Path
 
 from penstock.errors import ConfigError
+from penstock.pipelines.checks.functions import place_of
 from penstock.pipelines.config import Document, KubeflowConfig, Problem
 from penstock.pipelines.engines.names import engine_of
 from penstock.pipelines.graph import Graph, Step
@@ -206,7 +207,7 @@ def user_code_is_in_the_image(graph: Graph, document: Document, settings: Kubefl
             file = _outside(function, document.project)
             if file is not None:
                 yield document.problem(
-                    _place_of(document, step, function),
+                    place_of(document, step, function),
                     f"'{function}' lies outside the project, so it is not in the image",
                     received=str(file),
                     expected=f"a module below {document.project}, or an installed package",
@@ -277,10 +278,3 @@ def _outside(function: str, project: Path) -> Path | None:
     if file is None or any(file.resolve().is_relative_to(root.resolve()) for root in (project, *installed, own)):
         return None
     return file
-
-
-def _place_of(document: Document, step: Step, function: str) -> tuple[str | int, ...]:
-    """Return where in the step a function is named; the step itself where it is its component."""
-    given = document.value(("steps", step.name, "with")) or {}
-    named = [key for key, value in given.items() if value == function]
-    return ("steps", step.name, "with", named[0]) if named else ("steps", step.name, "component")

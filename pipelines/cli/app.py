@@ -36,7 +36,8 @@ from penstock.version import __version__
 app = typer.Typer(
     name="penstock",
     help="Declarative TFX pipelines: one YAML file, checked, built, run and tracked.",
-    epilog="Exit codes: 0 all well, 1 a step failed, 2 the config is wrong. Example: penstock run configs/digits.yaml",
+    epilog="Exit codes: 0 all well, 1 a step failed, 2 the config or an argument is wrong, 130 interrupted. "
+    "Example: penstock run configs/digits.yaml",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

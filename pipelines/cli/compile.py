@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from penstock.errors import ConfigError
+from penstock.paths import shown_path
 from penstock.pipelines.cli.checked import checked
 from penstock.pipelines.cli.options import File, Json, Set, errors_as_json, example, print_json
 
 if TYPE_CHECKING:
-    from penstock.pipelines.config import Loaded
+    from penstock.pipelines.config import KubeflowConfig, Loaded
     from penstock.pipelines.kubeflow.compiled import Compiled
 
 _PROGRAMS = {"kubeflow": "Kubeflow Pipelines", "vertex": "Vertex AI"}
@@ -41,6 +42,7 @@ def compile(  # noqa: A001  The subcommand's name.
                 "a compiled pipeline is a YAML file", where="--output", received=str(output), expected="FILE.yaml"
             )
         loaded, _ = checked(file, overridden(set_, target))
+        cluster_settings(loaded)
         if not output.absolute().parent.is_dir():
             raise ConfigError("the output's folder is not there", where="--output", received=str(output.parent))
         if output.absolute() == loaded.document.file:
@@ -60,6 +62,22 @@ def compile(  # noqa: A001  The subcommand's name.
 def overridden(overrides: list[str] | None, target: str | None) -> list[str]:
     """Return the overrides with the target that was asked for on the command line."""
     return [*(overrides or ()), *([f"kubeflow.target={target}"] if target else [])]
+
+
+def cluster_settings(loaded: Loaded) -> KubeflowConfig:
+    """Return what a config says about its cluster.
+
+    Raises:
+        ConfigError: Nothing.
+    """
+    if loaded.config.kubeflow is None:
+        raise ConfigError(
+            "the config does not say how it runs on a cluster",
+            where=shown_path(loaded.document.file),
+            expected="kubeflow: {image: REGISTRY/IMAGE:TAG}",
+            hint="add the block, or --set kubeflow.image=REGISTRY/IMAGE:TAG",
+        )
+    return loaded.config.kubeflow
 
 
 def compile_in_worker(loaded: Loaded) -> Compiled:

@@ -96,8 +96,10 @@ def _inspect(file: Path, *, json: bool) -> None:
     from dataclasses import asdict
 
     from penstock.components.tflite_converter.inspection import inspect_file
+    from penstock.pipelines.converting.command import require_file
     from penstock.pipelines.converting.text import show_inspection
 
+    require_file(file, "a .tflite file")
     inspection = inspect_file(file)
     if json:
         print_json({"file": str(file), **asdict(inspection)})

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 SavedModel = Annotated[
-    Path | None, typer.Argument(metavar="[SAVED_MODEL]", help="The folder of the SavedModel.", show_default=False)
+    Path | None, typer.Argument(metavar="SAVED_MODEL", help="The folder of the SavedModel.", show_default=False)
 ]
 Modes = Annotated[
     str | None, typer.Option(help="float32, dynamic_range, float16, int8, int16x8, by commas; all if not given.")

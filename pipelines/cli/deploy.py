@@ -13,11 +13,10 @@ import typer
 
 from penstock.errors import ConfigError
 from penstock.pipelines.cli.checked import checked
-from penstock.pipelines.cli.compile import Target, compile_in_worker, overridden
+from penstock.pipelines.cli.compile import Target, cluster_settings, compile_in_worker, overridden
 from penstock.pipelines.cli.options import File, Json, Set, errors_as_json, example, print_json
 from penstock.pipelines.cli.remote_options import Namespace, TokenEnv
 from penstock.pipelines.cli.remote_runs import INTERRUPTED, follow_to_end
-from penstock.pipelines.config.marks import shown_path
 
 if TYPE_CHECKING:
     from penstock.pipelines.config import KubeflowConfig, Loaded
@@ -96,7 +95,7 @@ def _request(
     from penstock.pipelines.deploying.parameters import parse_parameters
     from penstock.pipelines.deploying.request import Request
 
-    settings = _settings(loaded)
+    settings = cluster_settings(loaded)
     pipeline = loaded.config.pipeline
     return Request(
         pipeline=pipeline,
@@ -109,17 +108,6 @@ def _request(
         run_name=run_name or f"{pipeline} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
         schedule=None if once else settings.schedule,
     )
-
-
-def _settings(loaded: Loaded) -> KubeflowConfig:
-    if loaded.config.kubeflow is None:
-        raise ConfigError(
-            "the config does not say how it runs on a cluster",
-            where=shown_path(loaded.document.file),
-            expected="kubeflow: {image: REGISTRY/IMAGE:TAG}",
-            hint="add the block, or --set kubeflow.image=REGISTRY/IMAGE:TAG",
-        )
-    return loaded.config.kubeflow
 
 
 def _access(settings: KubeflowConfig, host: str | None, token_env: str | None, namespace: str | None) -> Access:

@@ -112,7 +112,7 @@ def rollback(  # noqa: PLR0913  One argument an option.
 @example("penstock models verify digits")
 def verify(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME[/VERSION]]", help="What to check; everything when not given.")
+        str | None, typer.Argument(metavar="NAME[/VERSION]", help="What to check; everything when not given.")
     ] = None,
     *,
     in_: In = None,

@@ -83,13 +83,15 @@ def _who_answered(client: Client, name: str) -> str:
 
 
 def _refused(error: ServingError, client: Client, name: str, target: dict[str, Any]) -> Exception:
-    """Return the server's refusal with what its signatures take, if it is the request's fault."""
-    if error.code not in (Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION):
+    """Return the server's refusal with what there is and what its signatures take, if it is the request's fault."""
+    if error.code not in (Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION, Code.NOT_FOUND):
         return error
     try:
         metadata = client.metadata(name, version=target["version"], label=target["label"])
     except (ServingError, PenstockError):
-        return error  # An unknown label, say: there are no signatures to tell of.
+        named = target["version"] is not None or target["label"] is not None
+        # Of an unknown label there are no signatures to tell of.
+        return _not_there(error, client, name) if named else error
     signatures = metadata["metadata"]["signature_def"]["signature_def"]
     taken = [
         f"{signature}({', '.join(sorted(inputs))})"
@@ -101,6 +103,20 @@ def _refused(error: ServingError, client: Client, name: str, target: dict[str, A
         received=error.code.name,
         expected=f"what a signature of {name} takes: {', '.join(taken)}",
         hint="choose another with --signature",
+    )
+
+
+def _not_there(error: ServingError, client: Client, name: str) -> Exception:
+    """Return the server's refusal of a model, version or label with the versions that it has."""
+    try:
+        loaded = [str(one.version) for one in client.status(name) if one.state.name == "AVAILABLE"]
+    except (ServingError, PenstockError):
+        return error
+    return ArtifactError(
+        f"the server refused: {error.message}",
+        received=error.code.name,
+        expected=f"a version of {name} that is loaded: {', '.join(loaded) or 'none is'}",
+        hint="'penstock models list' shows versions and labels",
     )
 
 

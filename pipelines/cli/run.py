@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 EVERY = "all"
+_CUT_SHORT = "Interrupted. The next run closes what was begun, and takes up what has finished."
 
 
 @example("penstock run configs/digits.yaml --set vars.epochs=2 --from trainer")
@@ -62,11 +64,7 @@ def run(  # noqa: PLR0913  One argument an option.
         _check_engine(loaded, graph, selection)
         # A job that a scheduler ends is ended as Ctrl-C ends it.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            result, summary = _execute(loaded, selection, wait=wait, jobs=jobs, quiet=json)
-        except KeyboardInterrupt as error:
-            typer.echo("Interrupted before the first step; nothing was recorded.", err=True)
-            raise typer.Exit(INTERRUPTED) from error
+        result, summary = _execute(loaded, selection, wait=wait, jobs=jobs, quiet=json)
     _tell(result, summary, json=json)
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)
@@ -83,14 +81,20 @@ def _execute(
 
     console = _console(stderr=quiet)
     progress = LiveProgress(console) if console.is_terminal else PlainProgress(console)
-    with progress:
-        runner = LocalRunner(loaded, selection, progress, wait=wait, jobs=jobs)
-        result = runner.run()
+    runner = LocalRunner(loaded, selection, progress, wait=wait, jobs=jobs)
+    try:
+        with progress:
+            result = runner.run()
+    except KeyboardInterrupt as error:
+        typer.echo(_CUT_SHORT, err=True)
+        raise typer.Exit(INTERRUPTED) from error
     if result.interrupted:
         return result, None
     log = result.logs / "summary.log"
     try:
         return result, runner.workers.run(summarize, result.graph, result.run_id, log=log)
+    except KeyboardInterrupt:
+        return replace(result, interrupted=True), None
     except PenstockError as error:
         # What ran has run and is recorded; a summary that cannot be made must not hide it.
         typer.echo(f"the summary could not be made: {error}\n  log: {log}", err=True)

@@ -25,7 +25,7 @@ _AT_THE_OPENING: list[tuple[str, str, str]] = [
 _AT_THE_PLACE: list[tuple[str, str, str]] = [
     (
         r"expected the node content, but found '<stream end>'",
-        "the file ends where a value is expected",
+        "the text ends where a value is expected",
         "add it, and close the brackets and quotes above",
     ),
     (r"expected the node content", "a value is missing here", "add it, or put the text in quotes"),

@@ -64,6 +64,11 @@ class Document:
         """Return a project-relative path as an absolute one; absolute paths and URLs (``gs://…``) stay."""
         return path if "://" in path else os.path.normpath(self.project / path)
 
+    @property
+    def damaged(self) -> frozenset[DocumentPath]:
+        """The places whose values say nothing, as what is wrong with them, or with what they name, was reported."""
+        return frozenset(self._places.damaged)
+
     def origins(self) -> Iterator[tuple[DocumentPath, frozenset[str]]]:
         """Yield the places whose values come from the environment, with the variables' names."""
         yield from self._origins.items()

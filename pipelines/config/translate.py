@@ -19,6 +19,9 @@ from penstock.pipelines.config.problems import Problem
 from penstock.pipelines.config.remedies import remedy
 from penstock.pipelines.config.words import Path, as_text, dotted, one_of, quoted, where
 
+_MISSPELT = 2
+"""Characters that a misspelt key of a step may have more or less: ``input_base`` is not meant to be ``inputs``."""
+
 
 @dataclass(frozen=True)
 class _Finding:
@@ -151,8 +154,19 @@ def _unknown_key(document: Document, finding: _Finding, model: type[BaseModel]) 
     *above, name = finding.path
     allowed = sorted(fields_at(model, finding.error["loc"][:-1]))
     message = f"unknown key {quoted(str(name))}{where(tuple(above), 'in')}"
-    hint = did_you_mean(str(name), allowed)
+    hint = _under_with(finding.path, allowed) or did_you_mean(str(name), allowed)
     return document.problem(finding.path, message, key=True, expected=one_of(allowed), hint=hint)
+
+
+def _under_with(path: Path, allowed: list[str]) -> str | None:
+    """Return what to do about a key of a step that is hardly a misspelt one: it may be a parameter of its component."""
+    if len(path) != 3 or path[0] != "steps":
+        return None
+    name = str(path[-1])
+    near = closest(name, allowed)
+    if near is not None and abs(len(near) - len(name)) <= _MISSPELT:
+        return None
+    return f"write with: {{{name}: …}}, if it is a parameter of the component"
 
 
 def _missing_key(document: Document, finding: _Finding, model: type[BaseModel]) -> Problem:
@@ -167,7 +181,8 @@ def _missing_key(document: Document, finding: _Finding, model: type[BaseModel]) 
 def _own_words(document: Document, finding: _Finding, _: type[BaseModel]) -> Problem:
     message = str(finding.error["ctx"]["error"]).rstrip(".") or "the value is not valid"
     value = document.value(finding.path)
-    received = None if value is None or isinstance(value, dict | list) else document.shown(finding.path)
+    is_told = value is None or isinstance(value, dict | list) or repr(value) in message
+    received = None if is_told else document.shown(finding.path)
     prefix = f"{dotted(finding.path)}: " if finding.path else ""
     return document.problem(finding.path, prefix + message, key=finding.is_key, received=received)
 

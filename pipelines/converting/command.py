@@ -35,10 +35,14 @@ def convert_in_worker(
         sink: Who is told what is being done.
 
     Raises:
+        ConfigError: A file or folder that is named is not there; nothing is made or imported then.
         PenstockError: What the conversion raised, or that its process died; of the results nothing is left then.
     """
     from penstock.pipelines.runners.workers import Workers
 
+    _require_model(saved_model)
+    for file in (*representative, *evaluation):
+        require_file(file, "a TFRecord file of tf.Examples")
     _claim(output)
     folder = output.absolute()
     files = [tuple(str(path.absolute()) for path in paths) for paths in (representative, evaluation)]
@@ -51,6 +55,30 @@ def convert_in_worker(
         _remove_results(folder)
         raise
     return report
+
+
+def require_file(file: Path, expected: str) -> None:
+    """Refuse a file that is not there.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not file.is_file():
+        raise ConfigError("there is no such file", where=str(file), expected=expected)
+
+
+def _require_model(folder: Path) -> None:
+    if (folder / "saved_model.pb").is_file():
+        return
+    found = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else None
+    versions = [folder / name for name in found or () if (folder / name / "saved_model.pb").is_file()]
+    raise ConfigError(
+        "the folder holds no SavedModel",
+        where=str(folder),
+        received="no such folder" if found is None else f"files: {', '.join(found[:10]) or 'none'}",
+        expected="a folder with saved_model.pb and variables/",
+        hint=f"name one of those in it, such as {versions[-1]}" if versions else None,
+    )
 
 
 def _claim(output: Path) -> None:

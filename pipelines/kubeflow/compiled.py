@@ -48,14 +48,6 @@ class Compiled:
         """
         return check_values(self.parameters, given)
 
-    def runtime_config(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the ``runtimeConfig`` of one run, as Vertex AI takes it.
-
-        Raises:
-            ConfigError: As for :meth:`check_parameters`.
-        """
-        return {"gcsOutputDirectory": self.root, "parameterValues": self.check_parameters(given)}
-
 
 def _without_aliases(dumper: Any) -> Any:
     """Return the dumper without YAML's anchors: equal parts are written out, as KFP's own compiler does."""

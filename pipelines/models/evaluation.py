@@ -17,11 +17,6 @@ _HEADER = struct.Struct("<QI")
 _FOOTER_BYTES = 4
 
 
-def overall_metrics(evaluation: Path) -> dict[str, float]:
-    """Return the metrics over all rows, sorted by name; arguments and errors as for :func:`metrics_by_slice`."""
-    return metrics_by_slice(evaluation).get(OVERALL, {})
-
-
 def metrics_by_slice(evaluation: Path) -> dict[str, dict[str, float]]:
     """Return slice → metric → value: all rows first, then slices and metrics sorted by name.
 

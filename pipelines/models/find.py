@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from penstock.closest import did_you_mean
+from penstock.components.pusher import standing
 from penstock.components.pusher.flatbuffers import modes_of
 from penstock.errors import ConfigError, EnvironmentProblem
 from penstock.metadata.server import Location
@@ -78,11 +79,7 @@ class Model:
 
 def asked_for(entry: ModelEntry, present: Iterable[int]) -> tuple[int, ...]:
     """Return the versions, of those that are there, that an entry asks a server for, ascending."""
-    there = sorted(present)
-    if entry.policy.kind == "latest":
-        return tuple(there[-entry.policy.count :])
-    wanted = entry.policy.versions
-    return tuple(version for version in there if entry.policy.kind == "all" or version in wanted)
+    return tuple(sorted(standing.asked_for(entry, set(present))))
 
 
 def find_models(where: Sequence[Path] = (), folder: Path | None = None) -> list[Model]:

@@ -76,6 +76,9 @@ class RunResult:
 class Observer(Protocol):
     """Told what happens while a run goes on."""
 
+    def waiting(self, text: str) -> None:
+        """Another run holds the root, as the text says."""
+
     def preparing(self, run_id: str, logs: Path) -> None:
         """The imports and the build begin."""
 
@@ -154,17 +157,17 @@ class LocalRunner:
             EnvironmentProblem: The root is in use or cannot be written, or the metadata's server lets nobody in.
         """
         require_access(self._loaded.location)  # What a server refuses is known before anything is imported.
-        with hold(Path(self._loaded.root), wait=self._wait) as lock, temporary_folder() as temporary:
+        root = Path(self._loaded.root)
+        with hold(root, wait=self._wait, tell=self._observer.waiting) as lock, temporary_folder() as temporary:
             began = time.monotonic()
             self._owner = Owner.here(self._loaded.config.pipeline, self._loaded.root, lock)
             self._make_logs()
             self._observer.preparing(self.run_id, self.logs)
             self.workers = Workers(self._loaded.document.project, self.logs / _IMPORTS)
             self.workers.environment["TMPDIR"] = temporary
-            log = self.logs / "prepare.log"
             arguments = (self._loaded, self._selection, self.run_id, self.logs / "pipeline.pbtxt", self._owner)
             try:
-                prepared: Prepared = self.workers.run(jobs.prepare, *arguments, log=log)
+                prepared: Prepared = self.workers.run(jobs.prepare, *arguments, log=self.logs / "prepare.log")
             except PenstockError as error:
                 raise self._with_cause(error) from error
             start_up = time.monotonic() - began
@@ -193,10 +196,9 @@ class LocalRunner:
 
     def _run_steps(self, prepared: Prepared) -> bool:
         """Run until every step has an end; return whether Ctrl-C made it."""
-        for name, step in prepared.graph.steps.items():
-            if name in prepared.ended:
-                ended = prepared.ended[name]
-                self._end(StepRun(name, step.type.name, ended.state, ended.seconds))
+        for name in (name for name in prepared.graph.steps if name in prepared.ended):
+            ended = prepared.ended[name]
+            self._end(StepRun(name, prepared.graph.steps[name].type.name, ended.state, ended.seconds))
         try:
             while len(self._finished) < len(prepared.graph.steps):
                 self._start_ready(prepared)
@@ -255,9 +257,15 @@ class LocalRunner:
 
     def _interrupt(self, prepared: Prepared) -> None:
         """End what runs, and record it as ended."""
-        ended = []
+        ended, grace = [], _GRACE_SECONDS
+        for name in self._running.tasks:
+            self._observer.step_status(name, "is asked to end; Ctrl-C again ends it at once")
         for name, task in self._running.tasks.items():
-            task.stop(_GRACE_SECONDS)
+            try:
+                task.stop(grace)
+            except KeyboardInterrupt:  # Who asks twice does not want to wait, for the other steps neither.
+                grace = 0.0
+                task.stop(grace)
             seconds = time.monotonic() - self._running.started[name]
             ended.append(StepRun(name, prepared.graph.steps[name].type.name, "interrupted", seconds, task.log))
             self._end(ended[-1])

@@ -9,7 +9,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from io import TextIOWrapper
@@ -24,6 +24,8 @@ from penstock.metadata.owners import Owner
 from penstock.processes import started
 
 LOCK = ".penstock.lock"
+IN_USE = "another run uses this root"
+"""What the error begins with that says so."""
 _WORKERS = ".penstock.workers"
 _IDENTITY = re.compile(r"[0-9a-f]{32}\n")
 _LINGER_SECONDS = 10.0
@@ -31,12 +33,13 @@ _POLL_SECONDS = 0.02
 
 
 @contextmanager
-def hold(root: Path, *, wait: bool) -> Iterator[str]:
+def hold(root: Path, *, wait: bool, tell: Callable[[str], object] | None = None) -> Iterator[str]:
     """Hold the root for this process; the system releases it when the process ends, however it ends.
 
     Args:
         root: The pipeline's root; made when it is not there.
         wait: Whether to wait for a run that holds it.
+        tell: Told, in one line, whom it waits for; nobody where nothing is given.
 
     Yields:
         The lock's identity, which stays with the root.
@@ -52,10 +55,10 @@ def hold(root: Path, *, wait: bool) -> Iterator[str]:
         file = path.open("a+", encoding="utf-8")
     with file:
         try:
-            _take(file, path, wait=wait)
+            _take(file, path, wait=wait, tell=tell or (lambda _: None))
         except portalocker.LockException as error:
             raise EnvironmentProblem(
-                f"another run uses this root{_holder(path)}",
+                f"{IN_USE}{_holder(path)}",
                 where=str(root),
                 hint="wait for it with --wait, or use another root",
             ) from error
@@ -90,7 +93,7 @@ def working(owner: Owner) -> Iterator[None]:
         yield
 
 
-def _take(file: TextIOWrapper, path: Path, *, wait: bool) -> None:
+def _take(file: TextIOWrapper, path: Path, *, wait: bool, tell: Callable[[str], object]) -> None:
     """Lock the file; where who holds it has ended, wait a moment for processes of it that have not.
 
     Raises:
@@ -99,8 +102,12 @@ def _take(file: TextIOWrapper, path: Path, *, wait: bool) -> None:
     deadline = time.monotonic() + _LINGER_SECONDS
     while True:
         try:
-            portalocker.lock(file, LockFlags.EXCLUSIVE if wait else LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
+            portalocker.lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
         except portalocker.LockException:
+            if wait:
+                tell(f"waiting for another run that uses this root{_holder(path)}")
+                portalocker.lock(file, LockFlags.EXCLUSIVE)
+                return
             holder = _written(path).get("pid")
             if not isinstance(holder, int) or started(holder) is not None or time.monotonic() > deadline:
                 raise

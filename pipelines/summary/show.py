@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from penstock.pipelines.summary.samples import Samples
 
 _SLICES_SHOWN = 6
+_RIGHT = {True: "✓", False: "✗", None: "·"}
 
 
 def show(console: Console, result: RunResult, summary: Summary | None) -> None:
@@ -127,5 +128,4 @@ def _samples(samples: Samples) -> Iterator[str]:
     yield f"\nThe pushed model, asked through its signature {samples.signature}"
     for row in samples.rows:
         sure = f"  ({row.probability:.1%})" if row.probability is not None else ""
-        mark = "✓" if row.predicted == row.label else "✗"
-        yield f"  {mark} predicted {row.predicted}, true label {row.label}{sure}"
+        yield f"  {_RIGHT[row.right]} predicted {row.predicted}, true label {row.label}{sure}"

@@ -34,6 +34,20 @@ def score(
 """
 
 
+def test_a_component_that_fails_when_it_is_imported(project, monkeypatch):
+    from penstock.pipelines.build import import_and_describe
+
+    project.write("failing_parts.py", "def check():\n    raise LookupError('no such thing')\n\ncheck()\n")
+    project.write("other_parts.py", "score = 3\n")
+    monkeypatch.syspath_prepend(str(project.folder))
+    with pytest.raises(ConfigError, match="importing 'failing_parts' raised LookupError: no such thing") as caught:
+        import_and_describe("failing_parts.score")
+    assert caught.value.received == "failing_parts.py:2 in check"
+    with pytest.raises(ConfigError, match="module 'other_parts' has no attribute 'scor'") as caught:
+        import_and_describe("other_parts.scor")
+    assert caught.value.hint == "did you mean 'score'?"
+
+
 def test_a_functions_ports_and_parameters_are_described(project, monkeypatch):
     from penstock.pipelines.build import import_and_describe
 

@@ -84,3 +84,15 @@ def test_the_config_is_not_written_over(project, compiling):
     assert isinstance(error, ConfigError)
     assert error.what == "the output is the config itself"
     assert "kubeflow" in (project.folder / "p.yaml").read_text()
+
+
+def test_a_config_without_a_cluster_is_refused_at_once(project, compiling):
+    project.pipeline(STEPS)
+    ended = run("p.yaml", "-o", "out.yaml")
+    assert isinstance(ended.exception, ConfigError)
+    assert str(ended.exception) == (
+        "p.yaml: the config does not say how it runs on a cluster\n"
+        "  expected: kubeflow: {image: REGISTRY/IMAGE:TAG}\n"
+        "  next: add the block, or --set kubeflow.image=REGISTRY/IMAGE:TAG"
+    )
+    assert compiling == []

@@ -169,7 +169,13 @@ class Workers:
 
 
 @pytest.fixture
-def workers(monkeypatch):
+def given(project):
+    project.write("model/saved_model.pb", "")
+    project.write("a", "")
+
+
+@pytest.fixture
+def workers(monkeypatch, given):
     monkeypatch.setattr("penstock.pipelines.runners.workers.Workers", Workers)
     monkeypatch.setattr(Workers, "error", None)
     return Workers
@@ -190,7 +196,7 @@ def test_a_failure_leaves_the_log_and_may_be_tried_again(workers, project, monke
         assert [path.name for path in (project.folder / "out").iterdir()] == ["convert.log"]
 
 
-def test_nothing_is_overwritten(project):
+def test_nothing_is_overwritten(project, given):
     project.write("out/mine.txt", "")
     answer = invoke("model", "--representative", "a", "--output", "out")
     assert str(answer.exception) == (
@@ -198,17 +204,45 @@ def test_nothing_is_overwritten(project):
     )
 
 
-def test_an_output_that_is_a_file(project):
+def test_an_output_that_is_a_file(project, given):
     project.write("out", "")
     answer = invoke("model", "--representative", "a", "--output", "out")
     assert str(answer.exception).startswith("out: the output is a file\n  expected: a folder")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_an_output_that_cannot_be_made(project):
+def test_an_output_that_cannot_be_made(project, given):
     (project.folder / "locked").mkdir(mode=0o500)
     answer = invoke("model", "--representative", "a", "--output", "locked/out")
     assert str(answer.exception).startswith("locked/out: the output cannot be made: Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nope", "--representative", "a"], "nope: the folder holds no SavedModel\n  received: no such folder\n"),
+        (["base", "--representative", "a"], "base: the folder holds no SavedModel\n  received: files: 1, 2, notes\n"),
+        (
+            ["model", "--representative", "a", "--representative", "b"],
+            "b: there is no such file\n  expected: a TFRecord",
+        ),
+        (["model", "--representative", "a", "--evaluate", "c"], "c: there is no such file\n  expected: a TFRecord"),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_is_made(project, given, arguments, message):
+    for name in ("base/1/saved_model.pb", "base/2/saved_model.pb", "base/notes"):
+        project.write(name, "")
+    answer = invoke(*arguments, "--output", "out")
+    assert str(answer.exception).startswith(message)
+    assert ("next: name one of those in it, such as base/2" in str(answer.exception)) == ("base" in arguments)
+    assert answer.exception.exit_code == 2
+    assert not (project.folder / "out").exists()
+
+
+def test_an_inspection_of_nothing(project):
+    answer = invoke("--inspect", "nope.tflite")
+    assert str(answer.exception) == "nope.tflite: there is no such file\n  expected: a .tflite file"
+    assert answer.exception.exit_code == 2
 
 
 def test_a_file_that_is_no_model(project):

@@ -211,6 +211,15 @@ def test_nothing_is_removed_while_a_run_holds_the_root(place):
     assert set(place.history.states().values()) == {"LIVE"}
 
 
+def test_a_root_that_cannot_be_written(place):
+    whole_run(place.history, "r1")
+    (place.root / ".penstock.lock").unlink(missing_ok=True)
+    (place.root / ".penstock.lock").mkdir()
+    with pytest.raises(EnvironmentProblem, match="the root cannot be written: Is a directory") as caught:
+        place.remove()
+    assert caught.value.hint == ("nothing was removed; free some space, name another root:, or make this one writable")
+
+
 @pytest.mark.parametrize("moment", ["marked", "renamed", "half deleted"])
 def test_what_a_kill_interrupts_is_finished_later(place, monkeypatch, moment):
     whole_run(place.history, "r1")

@@ -66,6 +66,13 @@ def test_one_mistake_hides_no_other(project):
             "undefined name",
         ),
         ("  examples: {component: 5}\n", "expected text, received the integer 5"),
+        (
+            (
+                "  examples: {component: CsvExampleGen, with: {input_base: '${vars.a}'}}\n"
+                "vars: {a: '${vars.b}', b: '${vars.a}'}\n"
+            ),
+            "'${…}' goes round in a circle: vars.a -> vars.b -> vars.a",
+        ),
     ],
 )
 def test_what_only_follows_from_a_mistake_is_not_reported(project, steps, message):

@@ -148,18 +148,19 @@ def test_a_resolved_model_feeds_a_step_that_nothing_else_can(project):
 
 
 @pytest.mark.parametrize(
-    ("wire", "message"),
+    ("wire", "message", "expected"),
     [
-        ("nowhere.model", "no step 'nowhere'"),
-        ("schema.schemas", "step 'schema' (SchemaGen) has no output 'schemas'"),
-        ("schema.schema", "'model' takes Model, but schema.schema is Schema"),
-        ("off.model", "step 'off' is disabled"),
+        ("nowhere.model", "no step 'nowhere'", "trainer.model"),
+        ("schema.schemas", "step 'schema' (SchemaGen) has no output 'schemas'", "schema.schema"),
+        ("schema.schema", "'model' takes Model, but schema.schema is Schema", "trainer.model"),
+        ("off.model", "step 'off' is disabled", "trainer.model"),
     ],
 )
-def test_a_wrong_wire_says_what_is_wrong(project, wire, message):
+def test_a_wrong_wire_says_what_is_wrong_and_what_would_fit(project, wire, message, expected):
     evaluator = f"  evaluator: {{component: Evaluator, inputs: {{model: {wire}}}, with: {{eval_config: {{}}}}}}\n"
     text = project.problems(DATA + trainer() + trainer("off", enabled="false") + evaluator)
     assert message in text
+    assert f"expected: one of {expected}\n" in text
     assert "p.yaml:10:53" in text
 
 
@@ -167,6 +168,12 @@ def test_an_unknown_input_names_the_inputs(project):
     text = project.problems(DATA + "  v: {component: ExampleValidator, inputs: {schemas: schema.schema}}\n")
     assert "ExampleValidator has no input 'schemas'" in text
     assert "did you mean 'schema'?" in text
+
+
+def test_a_step_without_inputs_says_so(project):
+    text = project.problems("  examples: {component: CsvExampleGen, with: {input_base: data}, inputs: {x: a.b}}\n")
+    assert "CsvExampleGen has no input 'x'" in text
+    assert "expected: no inputs: it takes none" in text
 
 
 def test_a_stock_trainer_reads_what_transform_made(project):
@@ -185,7 +192,9 @@ def test_a_cycle_is_printed(project):
 def test_after_orders_steps_that_no_wire_connects(project):
     graph = project.graph(DATA + "  validator: {component: ExampleValidator}\n" + trainer(after="[validator]"))
     assert "validator" in graph.steps["trainer"].upstream
-    assert "no step 'validatr'" in project.problems(DATA + trainer(after="[validatr]"))
+    text = project.problems(DATA + trainer(after="[validatr]"))
+    assert "no step 'validatr'" in text
+    assert "expected: one of examples, statistics, schema\n" in text
 
 
 def test_downstream_steps_follow_every_wire(project):

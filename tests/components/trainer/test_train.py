@@ -180,6 +180,16 @@ def test_a_label_that_is_not_there(request_for: Make) -> None:
     assert "point float32[2]" in str(caught.value.expected)
 
 
+def test_a_schema_of_no_rows(request_for: Make, tmp_path: Any) -> None:
+    from penstock.components.trainer.train import train
+
+    schema = tmp_path / "empty.pbtxt"
+    schema.touch()
+    with pytest.raises(ArtifactError, match="the schema has no feature: the split that its statistics") as caught:
+        train(request_for(schema=schema))
+    assert caught.value.expected == "rows in every split"
+
+
 def test_a_label_of_text(request_for: Make) -> None:
     from penstock.components.trainer.train import train
 

@@ -97,6 +97,16 @@ def told(request_for: Callable[..., TrainRequest], user_module: Callable[[str], 
             ),
         ),
         (
+            "text_as_number",
+            (
+                "the model of 'model.text_as_number' cannot be trained on label 'label': ValueError: dtype='string' is "
+                "not a valid dtype for Keras type promotion. (in Concatenate.call())\n"
+                "  received: outputs scores (None, 2), loss mse\n"
+                "  expected: inputs, label, output, loss and metrics whose shapes and types fit each other\n"
+                "  next: 'color' is text: number it in a Transform step, or by a StringLookup layer"
+            ),
+        ),
+        (
             "failing_layer",
             "the model of 'model.failing_layer' raised LookupError: no such thing (in Layer.call())\n"
             "  received: outputs scores (None, 2), loss sparse_categorical_crossentropy\n"

@@ -53,6 +53,15 @@ def no_feature(context: Any) -> Any:
     return build(context, feature="pint")
 
 
+def text_as_number(context: Any) -> Any:
+    keras, inputs = context.keras, context.inputs()
+    taken = {name: inputs[name] for name in ("point", "color")}
+    joined = keras.layers.Concatenate()(list(taken.values()))
+    model = keras.Model(taken, keras.layers.Dense(2, name="scores")(joined), name="net")
+    model.compile("adam", "mse")
+    return model
+
+
 def other_shape(context: Any) -> Any:
     inputs = {"point": context.keras.Input((3,), name="point")}
     model = context.keras.Model(inputs, context.keras.layers.Dense(2, name="scores")(inputs["point"]), name="net")

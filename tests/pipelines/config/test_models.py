@@ -102,6 +102,26 @@ STEP = "steps:\n  trainer:\n    component: Trainer\n"
             ),
         ),
         (
+            Project.HEAD + STEP + "    wiht: {}\n",
+            (
+                "p.yaml:6:5: unknown key 'wiht' in steps.trainer\n"
+                "    6 |     wiht: {}\n"
+                "      |     ^^^^\n"
+                "      expected: one of after, cache, component, enabled, inputs, resources, with\n"
+                "      next: did you mean 'with'?"
+            ),
+        ),
+        (
+            Project.HEAD + STEP + "    input_base: data\n",
+            (
+                "p.yaml:6:5: unknown key 'input_base' in steps.trainer\n"
+                "    6 |     input_base: data\n"
+                "      |     ^^^^^^^^^^\n"
+                "      expected: one of after, cache, component, enabled, inputs, resources, with\n"
+                "      next: write with: {input_base: …}, if it is a parameter of the component"
+            ),
+        ),
+        (
             Project.HEAD + Project.STEPS + "nothing_like_it: 1\n",
             (
                 "p.yaml:4:1: unknown key 'nothing_like_it'\n"

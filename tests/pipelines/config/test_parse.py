@@ -89,7 +89,7 @@ REFUSED = {
     "a: 1\nb\nc: 2\n": ("2:1", "not valid YAML: a key without its ':'", "write 'key: value'"),
     "a: 1\nb: [\n": (
         "2:5",
-        "not valid YAML: the file ends where a value is expected",
+        "not valid YAML: the text ends where a value is expected",
         "add it, and close the brackets and quotes above",
     ),
     "a: |\n \n    text\nb: 1\n": (

@@ -263,18 +263,17 @@ def test_an_exit_handler_waits_for_all_steps(loaded):
     assert "trainer-of-mine" in compiled.spec["components"]["dag-steps"]["dag"]["tasks"]
 
 
-def test_vertex_gets_one_document_and_a_runtime_config(loaded):
+def test_vertex_gets_one_document_and_a_run_its_parameters(loaded):
     top = TOP.replace("minio", "gs").replace("  volumes: [{claim: rows, path: /data}]\n", "")
     top = top.replace("/data/rows", "gs://bucket/rows") + "  target: vertex\n  vertex: {project: p, region: r}\n"
     compiled = compile_pipeline(
         loaded(top=top, steps=STEPS.replace("/data/$", "/gcs/bucket/$").replace("nvidia.com/gpu", "NVIDIA_L4"))
     )
     assert compiled.platform is None
-    assert compiled.runtime_config({"epochs": 2}) == {
-        "gcsOutputDirectory": "gs://bucket/root", "parameterValues": {"epochs": 2},
-    }  # fmt: skip
+    assert compiled.root == "gs://bucket/root"
+    assert compiled.check_parameters({"epochs": 2}) == {"epochs": 2}
     with pytest.raises(ConfigError, match="parameter 'epochs' is an integer"):
-        compiled.runtime_config({"epochs": "2"})
+        compiled.check_parameters({"epochs": "2"})
 
 
 def test_several_wires_of_one_input(loaded, project):

@@ -82,13 +82,24 @@ def test_metadata(server):
     assert json.loads(answer.stdout)["model_spec"]["version"] == "2"
 
 
-def test_an_unknown_label_is_told_in_the_servers_words(server):
+def test_an_unknown_label_is_told_in_the_servers_words_with_what_there_is(server):
     with server.running() as grpc:
         answer = invoke("request", "digits", "--grpc", grpc, "--label", "no", input=ROWS)
     assert isinstance(answer.exception, PenstockError)
     assert str(answer.exception) == (
-        "the server refused: Unrecognized servable version label: no\n  received: INVALID_ARGUMENT"
+        "the server refused: Unrecognized servable version label: no\n"
+        "  received: INVALID_ARGUMENT\n"
+        "  expected: a version of digits that is loaded: 2, 1\n"
+        "  next: 'penstock models list' shows versions and labels"
     )
+
+
+def test_an_unknown_model_is_told_in_the_servers_words(server):
+    with server.running() as grpc:
+        answer = invoke("request", "other", "--grpc", grpc, "--version", 1, input=ROWS)
+    assert isinstance(answer.exception, PenstockError)
+    assert "NOT_FOUND" in str(answer.exception)
+    assert "expected" not in str(answer.exception)
 
 
 def test_a_request_that_fits_no_signature_is_told_what_they_take():

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -48,11 +47,18 @@ def test_a_refused_run_does_not_free_the_root(tmp_path, other_run):
 
 
 def test_waiting_gets_the_root_when_the_other_ends(tmp_path, other_run):
-    ending = threading.Timer(0.2, other_run.stdin.close)
-    ending.start()
-    with hold(tmp_path, wait=True):
+    told = []
+
+    def tell(text):
+        told.append(text)
+        other_run.stdin.close()
+
+    with hold(tmp_path, wait=True, tell=tell):
         assert f'"pid": {os.getpid()}' in (tmp_path / ".penstock.lock").read_text()
-    ending.join()
+    (text,) = told
+    assert re.fullmatch(
+        rf"waiting for another run that uses this root \(process {other_run.pid}, since \d\d:\d\d:\d\d\)", text
+    )
 
 
 def test_a_killed_run_holds_nothing(tmp_path, other_run):

@@ -95,7 +95,11 @@ def summary():
             _predictions("predictions", rows=1200, results=1197, errors=3, path="/runs/7", model="version 3 of digits"),
             _predictions("held", scored=False, reason="not blessed"),
         ],
-        samples=Samples("/serving/3", "serving_default", [Sample("7", "7", 0.98), Sample("1", "2", None)]),
+        samples=Samples(
+            "/serving/3",
+            "serving_default",
+            [Sample("7", "7", 0.98, right=True), Sample("1", "2", None, right=False), Sample("1.5", "1.4", None, None)],
+        ),
         anomalies={"validator (eval)": ["color: new value"], "validator (train)": []},
     )
 
@@ -115,6 +119,7 @@ def test_what_a_run_achieved(summary):
         "Nothing scored, held: not blessed",
         "  ✓ predicted 7, true label 7  (98.0%)",
         "  ✗ predicted 2, true label 1",
+        "  · predicted 1.4, true label 1.5",
     ):
         assert line in text
     assert "validator (train)" not in text
