@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from penstock.pipelines.runners.lock import _outlast_workers, hold
 
 HOLDER = """
 import sys
+import threading
 from pathlib import Path
 from penstock.pipelines.runners.lock import hold
 with hold(Path(sys.argv[1]), wait=False):
