@@ -90,7 +90,7 @@ def _tell(story: Story | None, version: int) -> None:
         "slices": _slices(story),
         "judged": story.blessing_reason,
         "libraries": ", ".join(f"{name} {version}" for name, version in story.versions.items()) or "not known",
-        "config": ", ".join(f"{key}={value}" for key, value in story.parameters.items() if _is_short(value)),
+        "trainer": ", ".join(f"{key}={value}" for key, value in story.parameters.items() if _is_short(value)),
         "pushes": "; ".join(story.pushes),
         "labels": "; ".join(story.labels) or "no promotion or rollback recorded",
         "tflite": "; ".join(map(str, story.conversions)) or "not converted",

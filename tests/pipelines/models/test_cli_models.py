@@ -87,7 +87,7 @@ def test_show_the_story_of_a_version(lineage):
         "  data      /raw  sum:7; xor:1",
         "  training  accuracy 0.75",
         "  evaluated no figures  blessed",
-        "  config    epochs=3",
+        "  trainer   epochs=3",
         "  labels    no promotion or rollback recorded",
         "  predicted /scores/1",
         f"  store     {lineage.file}",
