@@ -51,7 +51,8 @@ class Database:
     def start(self) -> None:
         """Start it and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(_as(self.user, self.command), stdout=log, stderr=log)
+            command, environment = _as(self.user, self.command), _environment(self.folder)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
@@ -125,7 +126,7 @@ def mariadb() -> Iterator[Database]:
     user, port = _user("mysql", folder), free_port()
     data, setup = folder / "data", folder / "setup.sql"
     options = [f"--datadir={data}", *([f"--user={user}"] if user else [])]
-    subprocess.run([install, *options, "--skip-test-db"], check=True, capture_output=True)
+    _finish([install, *options, "--skip-test-db"], folder)
     setup.write_text(
         "CREATE DATABASE IF NOT EXISTS meta;\n"
         f"CREATE USER IF NOT EXISTS 'pen'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
@@ -155,7 +156,7 @@ def postgresql() -> Iterator[Database]:
     password.chmod(0o644)
     data = ["-D", str(folder / "data")]
     initialize = [install, *data, "-U", "pen", f"--pwfile={password}", "--auth=scram-sha-256", "--no-sync"]
-    subprocess.run(_as(user, initialize), check=True, capture_output=True)
+    _finish(_as(user, initialize), folder)
     command = [server, *data, "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-c", "fsync=off"]
     database = Database(Server("postgresql", "127.0.0.1", port, "postgres", "pen", VARIABLE), command, user, folder)
     for started in _running(database):
@@ -201,6 +202,16 @@ def _user(name: str, folder: Path) -> str | None:
         return None
     shutil.chown(folder, name)
     return name
+
+
+def _finish(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment(folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the variables of a server: MariaDB removes temporary tables of any other, where it finds them."""
+    return {**os.environ, "TMPDIR": str(folder)}
 
 
 def _as(user: str | None, command: list[str]) -> list[str]:
