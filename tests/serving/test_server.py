@@ -15,6 +15,7 @@ import pytest
 from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, model_service_pb2_grpc
 
 from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem
+from penstock.serving.errors import ServingError
 from penstock.serving.model_config import ModelEntry, entries_to_proto, format_models
 from penstock.serving.server import Server, main
 
@@ -40,6 +41,19 @@ def test_both_protocols_answer_until_it_stops(make, entry):
     server.stop()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/v1/models/m", timeout=120)
+
+
+def test_the_collector_is_spared_before_there_are_models(make, entry):
+    """Frozen later, what a version leaves in circles would never go."""
+    server = make((entry,))
+
+    def look() -> None:
+        assert server.ports.rest
+        with pytest.raises(ServingError, match="Could not find any versions of model m"):
+            server.manager.status("m")
+
+    server.start(look)
+    assert [status.state.name for status in server.manager.status("m")] == ["AVAILABLE"]
 
 
 def test_only_what_is_asked_for(make, entry):
@@ -110,7 +124,7 @@ def test_a_signal_drains(make, entry, monkeypatch, number):
 
 
 def test_an_interruption_before_the_models_are_served(entry, monkeypatch, capsys):
-    def interrupt(self: Server) -> None:
+    def interrupt(self: Server, _before: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Server, "_load", interrupt)
