@@ -196,5 +196,5 @@ def test_what_is_known_of_it(aware, digits):
     assert shown.returncode == 0, shown.stderr
     lines = {line.split()[0]: line for line in shown.stdout.splitlines()}
     assert "blessed by the Evaluator and the TFLiteConverter, published as version 2: " in lines["pushed"]
-    assert "quantize_aware=True" in lines["config"]
+    assert "quantize_aware=True" in lines["trainer"]
     assert "int8 " in lines["tflite"]
