@@ -115,7 +115,7 @@ def read_signatures(path: str | Path) -> tuple[SignatureInfo, ...]:
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
 
-    file = _saved_model_file(Path(path))
+    file = saved_model_file(Path(path))
     saved_model = saved_model_pb2.SavedModel()
     try:
         saved_model.ParseFromString(file.read_bytes())
@@ -154,7 +154,12 @@ def tensorflow_message(error: BaseException) -> str:
     return telling[0] if telling else type(error).__name__
 
 
-def _saved_model_file(folder: Path) -> Path:
+def saved_model_file(folder: Path) -> Path:
+    """Return the file that makes a folder a SavedModel.
+
+    Raises:
+        ArtifactError: It is not there.
+    """
     file = folder / "saved_model.pb"
     if not file.is_file():
         found = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else None

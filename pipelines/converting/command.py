@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penstock.errors import ConfigError, EnvironmentProblem
+from penstock.errors import ArtifactError, ConfigError, EnvironmentProblem
+from penstock.serving.saved_model import saved_model_file
 
 if TYPE_CHECKING:
     from penstock.components.tflite_converter.config import TFLiteConverterConfig
@@ -68,17 +69,13 @@ def require_file(file: Path, expected: str) -> None:
 
 
 def _require_model(folder: Path) -> None:
-    if (folder / "saved_model.pb").is_file():
-        return
-    found = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else None
-    versions = [folder / name for name in found or () if (folder / name / "saved_model.pb").is_file()]
-    raise ConfigError(
-        "the folder holds no SavedModel",
-        where=str(folder),
-        received="no such folder" if found is None else f"files: {', '.join(found[:10]) or 'none'}",
-        expected="a folder with saved_model.pb and variables/",
-        hint=f"name one of those in it, such as {versions[-1]}" if versions else None,
-    )
+    try:
+        saved_model_file(folder)
+    except ArtifactError as error:
+        versions = sorted(file.parent for file in folder.glob("*/saved_model.pb"))
+        hint = f"name one of those in it, such as {versions[-1]}" if versions else None
+        what, received, expected = error.what, error.received, error.expected
+        raise ConfigError(what, where=str(folder), received=received, expected=expected, hint=hint) from error
 
 
 def _claim(output: Path) -> None:
